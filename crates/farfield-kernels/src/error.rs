@@ -1,0 +1,44 @@
+//! What callers of the kernels can get wrong.
+
+/// A shape that cannot be, or slices that do not match it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LayoutError {
+    /// A matrix without rows or columns.
+    #[error("an HSS matrix needs at least one row and one column, got {n_out} x {n_in}")]
+    EmptyMatrix {
+        /// Number of rows.
+        n_out: usize,
+        /// Number of columns.
+        n_in: usize,
+    },
+    /// A tree deeper than supported.
+    #[error("{levels} levels exceed the maximum of {max}")]
+    TooManyLevels {
+        /// The depth asked for.
+        levels: usize,
+        /// The largest depth accepted.
+        max: usize,
+    },
+    /// More parameters than can be addressed.
+    #[error("an HSS matrix of {n_out} x {n_in}, {levels} levels and rank {rank} is too large")]
+    TooLarge {
+        /// Number of rows.
+        n_out: usize,
+        /// Number of columns.
+        n_in: usize,
+        /// Depth of the tree.
+        levels: usize,
+        /// Rank.
+        rank: usize,
+    },
+    /// A slice whose length does not match the shapes.
+    #[error("{what} has {got} entries, {expected} are needed")]
+    Length {
+        /// Which slice.
+        what: &'static str,
+        /// Its length.
+        got: usize,
+        /// The length that the shapes ask for.
+        expected: usize,
+    },
+}
