@@ -41,4 +41,20 @@ pub enum LayoutError {
         /// The length that the shapes ask for.
         expected: usize,
     },
+    /// An axis that the array does not have.
+    #[error("axis {axis} of an array of {axes} axes")]
+    Axis {
+        /// The axis asked for.
+        axis: usize,
+        /// Number of axes.
+        axes: usize,
+    },
+    /// Strides that put two entries of a result in one place.
+    #[error("the strides of the result make entries overlap")]
+    Overlap,
+}
+
+/// `Ok` when a slice has the length that the shapes ask for.
+pub(crate) fn check_len(what: &'static str, got: usize, expected: usize) -> Result<(), LayoutError> {
+    if got == expected { Ok(()) } else { Err(LayoutError::Length { what, got, expected }) }
 }

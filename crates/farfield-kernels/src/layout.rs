@@ -88,47 +88,23 @@ impl HssLayout {
     /// # Errors
     /// When a dimension is zero, `levels` exceeds [`MAX_LEVELS`], or the number of parameters
     /// overflows `usize`.
-    pub fn new(
-        n_out: usize,
-        n_in: usize,
-        levels: usize,
-        rank: usize,
-    ) -> Result<Self, LayoutError> {
+    pub fn new(n_out: usize, n_in: usize, levels: usize, rank: usize) -> Result<Self, LayoutError> {
         if n_out == 0 || n_in == 0 {
             return Err(LayoutError::EmptyMatrix { n_out, n_in });
         }
         if levels > MAX_LEVELS {
-            return Err(LayoutError::TooManyLevels {
-                levels,
-                max: MAX_LEVELS,
-            });
+            return Err(LayoutError::TooManyLevels { levels, max: MAX_LEVELS });
         }
         let leaves = 1usize << levels;
         // Estimated in floating point, where it cannot overflow.
         let side = |n: usize| n.div_ceil(leaves).max(rank.saturating_mul(2)) as f64;
         let estimate = 4.0 * leaves as f64 * (side(n_out) + 1.0) * (side(n_in) + 1.0);
         if estimate > (1u64 << 48) as f64 || leaves.max(n_out).max(n_in) > 1 << 38 {
-            return Err(LayoutError::TooLarge {
-                n_out,
-                n_in,
-                levels,
-                rank,
-            });
+            return Err(LayoutError::TooLarge { n_out, n_in, levels, rank });
         }
 
-        let empty = Block {
-            offset: 0,
-            rows: 0,
-            cols: 0,
-        };
-        let mut nodes = vec![
-            Node {
-                d: empty,
-                u: empty,
-                v: empty
-            };
-            2 * leaves - 1
-        ];
+        let empty = Block { offset: 0, rows: 0, cols: 0 };
+        let mut nodes = vec![Node { d: empty, u: empty, v: empty }; 2 * leaves - 1];
         let mut offset = 0;
         let mut place = |rows: usize, cols: usize| {
             let block = Block { offset, rows, cols };
@@ -139,11 +115,7 @@ impl HssLayout {
             let count = 1usize << level;
             let first = count - 1;
             let size = |n: usize, i: usize| {
-                if level == levels {
-                    ((i + 1) * n) / count - (i * n) / count
-                } else {
-                    2 * rank
-                }
+                if level == levels { ((i + 1) * n) / count - (i * n) / count } else { 2 * rank }
             };
             for i in 0..count {
                 nodes[first + i].d = place(size(n_out, i), size(n_in, i));
@@ -157,14 +129,7 @@ impl HssLayout {
                 }
             }
         }
-        Ok(Self {
-            n_out,
-            n_in,
-            levels,
-            rank,
-            nodes,
-            len: offset,
-        })
+        Ok(Self { n_out, n_in, levels, rank, nodes, len: offset })
     }
 
     /// Number of rows of the matrix.
@@ -202,11 +167,7 @@ impl HssLayout {
     /// # Panics
     /// When `level > self.levels()`.
     pub fn level(&self, level: usize) -> &[Node] {
-        assert!(
-            level <= self.levels,
-            "level {level} of a tree of depth {}",
-            self.levels
-        );
+        assert!(level <= self.levels, "level {level} of a tree of depth {}", self.levels);
         &self.nodes[(1 << level) - 1..(1 << (level + 1)) - 1]
     }
 
@@ -241,14 +202,9 @@ mod tests {
 
     #[test]
     fn blocks_tile_the_slice_and_leaves_tile_the_indices() {
-        for (n_out, n_in, levels, rank) in [
-            (1, 1, 0, 0),
-            (1, 1, 1, 2),
-            (5, 9, 2, 3),
-            (256, 256, 3, 2),
-            (17, 4, 3, 0),
-            (100, 64, 4, 40),
-        ] {
+        for (n_out, n_in, levels, rank) in
+            [(1, 1, 0, 0), (1, 1, 1, 2), (5, 9, 2, 3), (256, 256, 3, 2), (17, 4, 3, 0), (100, 64, 4, 40)]
+        {
             let layout = HssLayout::new(n_out, n_in, levels, rank).unwrap();
             let mut covered = vec![0u8; layout.len()];
             for level in 0..=levels {
@@ -276,34 +232,15 @@ mod tests {
     fn depth_zero_is_one_dense_block_and_rank_zero_is_block_diagonal() {
         let dense = HssLayout::new(7, 5, 0, 3).unwrap();
         assert_eq!(dense.len(), 35);
-        assert_eq!(
-            dense.level(0)[0].d,
-            Block {
-                offset: 0,
-                rows: 7,
-                cols: 5
-            }
-        );
+        assert_eq!(dense.level(0)[0].d, Block { offset: 0, rows: 7, cols: 5 });
         assert_eq!(HssLayout::new(16, 16, 2, 0).unwrap().len(), 64);
     }
 
     #[test]
     fn impossible_layouts_are_errors() {
-        assert!(matches!(
-            HssLayout::new(0, 4, 1, 1),
-            Err(LayoutError::EmptyMatrix { .. })
-        ));
-        assert!(matches!(
-            HssLayout::new(4, 4, 60, 1),
-            Err(LayoutError::TooManyLevels { .. })
-        ));
-        assert!(matches!(
-            HssLayout::new(4, 4, 2, usize::MAX / 2),
-            Err(LayoutError::TooLarge { .. })
-        ));
-        assert!(matches!(
-            HssLayout::new(usize::MAX, usize::MAX, 0, 1),
-            Err(LayoutError::TooLarge { .. })
-        ));
+        assert!(matches!(HssLayout::new(0, 4, 1, 1), Err(LayoutError::EmptyMatrix { .. })));
+        assert!(matches!(HssLayout::new(4, 4, 60, 1), Err(LayoutError::TooManyLevels { .. })));
+        assert!(matches!(HssLayout::new(4, 4, 2, usize::MAX / 2), Err(LayoutError::TooLarge { .. })));
+        assert!(matches!(HssLayout::new(usize::MAX, usize::MAX, 0, 1), Err(LayoutError::TooLarge { .. })));
     }
 }

@@ -1,0 +1,72 @@
+//! Arrays aligned to cache lines, made without filling them first.
+
+use std::ops::{Deref, DerefMut};
+
+use crate::parallel::Shared;
+use crate::scalar::Scalar;
+
+/// Alignment in bytes: one vector, one cache line.
+const ALIGNMENT: usize = 64;
+
+/// A `Vec` whose elements from `start` on are aligned to 64 bytes: every kernel returns its results in one.
+///
+/// [`AlignedVec::into_parts`] hands out the plain `Vec` and where the elements start in it.
+#[derive(Clone, Debug)]
+pub struct AlignedVec<T> {
+    vec: Vec<T>,
+    start: usize,
+}
+
+impl<T: Scalar> AlignedVec<T> {
+    /// The `Vec` and the index of the first element; the elements run to its end, what lies before is zero.
+    pub fn into_parts(self) -> (Vec<T>, usize) {
+        (self.vec, self.start)
+    }
+}
+
+impl<T: Scalar> Deref for AlignedVec<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.vec[self.start..]
+    }
+}
+
+impl<T: Scalar> DerefMut for AlignedVec<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        &mut self.vec[self.start..]
+    }
+}
+
+/// Room for an [`AlignedVec`] that tasks write through [`Room::shared`].
+pub(crate) struct Room<T> {
+    vec: Vec<T>,
+    start: usize,
+    len: usize,
+}
+
+impl<T: Scalar> Room<T> {
+    pub fn new(len: usize) -> Self {
+        let spare = ALIGNMENT / size_of::<T>();
+        let mut vec = Vec::with_capacity(len + spare);
+        // Bytes to the next multiple of the alignment; allocations of `T` are multiples of its size.
+        let start = (vec.as_ptr() as usize).wrapping_neg() % ALIGNMENT / size_of::<T>();
+        vec.resize(start, T::ZERO);
+        Self { vec, start, len }
+    }
+
+    /// The address of the first element. Nothing behind it is initialised yet: write only.
+    pub fn shared(&mut self) -> Shared<T> {
+        Shared(self.vec.as_mut_ptr().wrapping_add(self.start))
+    }
+
+    /// The array.
+    ///
+    /// # Safety
+    /// All `len` elements have been written.
+    pub unsafe fn finish(mut self) -> AlignedVec<T> {
+        // SAFETY: the capacity is at least `start + len`; the caller vouches for the elements.
+        unsafe { self.vec.set_len(self.start + self.len) };
+        AlignedVec { vec: self.vec, start: self.start }
+    }
+}

@@ -1,0 +1,73 @@
+//! The numbers that the kernels work on.
+
+use crate::microkernel::Kernels;
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for f64 {}
+}
+
+/// `f32` or `f64`.
+pub trait Scalar:
+    sealed::Sealed
+    + Copy
+    + Default
+    + PartialEq
+    + PartialOrd
+    + Send
+    + Sync
+    + std::fmt::Debug
+    + std::ops::Add<Output = Self>
+    + std::ops::Sub<Output = Self>
+    + std::ops::Mul<Output = Self>
+    + std::ops::Div<Output = Self>
+    + std::ops::AddAssign
+    + std::ops::MulAssign
+    + 'static
+{
+    /// Numbers in one 64-byte vector: samples (or points) that are computed side by side.
+    const LANES: usize;
+    /// Zero.
+    const ZERO: Self;
+    /// One.
+    const ONE: Self;
+    /// Rounded from `f64`.
+    fn from_f64(x: f64) -> Self;
+    /// Exact for both.
+    fn to_f64(self) -> f64;
+    /// Square root.
+    fn sqrt(self) -> Self;
+    #[doc(hidden)]
+    #[allow(private_interfaces)]
+    fn kernels() -> &'static Kernels<Self>;
+}
+
+macro_rules! scalar {
+    ($t:ty, $lanes:literal) => {
+        impl Scalar for $t {
+            const LANES: usize = $lanes;
+            const ZERO: Self = 0.0;
+            const ONE: Self = 1.0;
+            #[inline(always)]
+            fn from_f64(x: f64) -> Self {
+                x as $t
+            }
+            #[inline(always)]
+            fn to_f64(self) -> f64 {
+                self as f64
+            }
+            #[inline(always)]
+            fn sqrt(self) -> Self {
+                self.sqrt()
+            }
+            #[allow(private_interfaces)]
+            fn kernels() -> &'static Kernels<Self> {
+                Kernels::<$t>::current()
+            }
+        }
+    };
+}
+
+scalar!(f32, 16);
+scalar!(f64, 8);
