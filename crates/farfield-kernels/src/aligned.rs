@@ -4,6 +4,7 @@ use std::ops::{Deref, DerefMut};
 
 use crate::parallel::Shared;
 use crate::scalar::Scalar;
+use crate::scratch::prefer_huge_pages;
 
 /// Alignment in bytes: one vector, one cache line.
 const ALIGNMENT: usize = 64;
@@ -49,6 +50,7 @@ impl<T: Scalar> Room<T> {
     pub fn new(len: usize) -> Self {
         let spare = ALIGNMENT / size_of::<T>();
         let mut vec = Vec::with_capacity(len + spare);
+        prefer_huge_pages(vec.as_ptr(), len + spare);
         // Bytes to the next multiple of the alignment; allocations of `T` are multiples of its size.
         let start = (vec.as_ptr() as usize).wrapping_neg() % ALIGNMENT / size_of::<T>();
         vec.resize(start, T::ZERO);

@@ -37,7 +37,7 @@ impl<T: Scalar> Scratch<T> {
                 .min_by_key(|&i| pool[i].len());
             best.map(|i| pool.swap_remove(i))
         };
-        Self { lines: kept.unwrap_or_else(|| vec![Line([0; 64]); need]), len, element: std::marker::PhantomData }
+        Self { lines: kept.unwrap_or_else(|| new_lines(need)), len, element: std::marker::PhantomData }
     }
 
     /// `len` zeros.
@@ -45,6 +45,32 @@ impl<T: Scalar> Scratch<T> {
         let mut scratch = Self::take(len);
         scratch.fill(T::ZERO);
         scratch
+    }
+}
+
+/// `count` lines of zeros, on huge pages if large.
+fn new_lines(count: usize) -> Vec<Line> {
+    let mut lines = Vec::with_capacity(count);
+    prefer_huge_pages(lines.as_ptr(), count);
+    lines.resize(count, Line([0; 64]));
+    lines
+}
+
+/// Asks for huge pages behind a large array: mode-1 products walk through planes, each on pages of its own, and small
+/// pages would make the address translation the bottleneck.
+pub(crate) fn prefer_huge_pages<U>(p: *const U, count: usize) {
+    const PAGE: usize = 4096;
+    const HUGE: usize = 2 << 20;
+    let bytes = count * size_of::<U>();
+    if cfg!(target_os = "linux") && bytes >= 2 * HUGE {
+        let start = (p as usize).next_multiple_of(PAGE);
+        let end = (p as usize + bytes) / PAGE * PAGE;
+        #[cfg(target_os = "linux")]
+        // SAFETY: whole pages inside an allocation of ours; the call changes how they are backed, not what they hold.
+        // A refusal costs speed alone.
+        unsafe {
+            libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_HUGEPAGE);
+        }
     }
 }
 

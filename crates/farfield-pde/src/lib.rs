@@ -1,1 +1,59 @@
-//! (placeholder)
+//! Partial differential equations as data generators: pairs (input field, output field) to learn
+//! solution operators from.
+//!
+//! A [`Problem`] is a domain, a sampler of right-hand sides, a discretisation and a fast direct
+//! solver. [`problem`] builds one by name, [`generate`] draws many samples in parallel and hands
+//! them over in order:
+//!
+//! ```
+//! use farfield_pde::{Family, ProblemOptions, Stream, generate, problem};
+//!
+//! let poisson = problem("poisson-2d", &ProblemOptions::default())?;
+//! let family = Family::Random { smoothness: 1 };
+//! let mut largest: f64 = 0.0;
+//! generate(&*poisson, family, 7, Stream::Train, 0..3, |_, _f, u| {
+//!     largest = u.iter().fold(largest, |m, u| m.max(u.abs()));
+//!     Ok::<(), std::convert::Infallible>(())
+//! })?;
+//! assert!(largest > 0.0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The problems are those of the Neural-HSS paper (arXiv 2602.18248, appendix F), each with the
+//! paper's own data and with Gaussian random data ([`Family`]). All numbers are f64. Same seed,
+//! stream and index: same bits, for any number of threads.
+//!
+//! The solvers are public as well: [`DirichletSolver`], [`NeumannSolver`], [`FiveDiagonal`].
+
+mod dirichlet_box;
+mod dirichlet_solver;
+mod error;
+mod family;
+mod five_diagonal;
+mod gaussian_field;
+mod generate;
+mod key;
+mod neumann_solver;
+mod poisson_1d;
+mod poisson_1d_neumann;
+mod poisson_2d;
+mod poisson_3d;
+mod problem;
+mod series;
+mod sine_transform;
+mod stencil;
+
+pub use dirichlet_solver::DirichletSolver;
+pub use error::{GenerateError, PdeError};
+pub use family::Family;
+pub use five_diagonal::FiveDiagonal;
+pub use generate::generate;
+pub use key::{SampleKey, Stream};
+pub use neumann_solver::NeumannSolver;
+pub use poisson_1d::Poisson1d;
+pub use poisson_1d_neumann::Poisson1dNeumann;
+pub use poisson_2d::Poisson2d;
+pub use poisson_3d::Poisson3d;
+pub use problem::{Problem, ProblemOptions, problem, problems};
+pub use sine_transform::SineTransform;
+pub use stencil::{Stencil, second_difference_eigenvalue};

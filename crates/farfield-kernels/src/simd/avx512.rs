@@ -71,27 +71,26 @@ avx512! {
         let mut out = [0.0; 16];
         // SAFETY: AVX-512F, see above; `out` holds one register.
         unsafe {
-            let pairs: [__m512; 8] = std::array::from_fn(|i| {
-                _mm512_add_ps(
-                    _mm512_unpacklo_ps(acc[2 * i], acc[2 * i + 1]),
-                    _mm512_unpackhi_ps(acc[2 * i], acc[2 * i + 1]),
-                )
-            });
-            let quads: [__m512; 4] = std::array::from_fn(|i| {
-                let a = _mm512_castps_pd(pairs[2 * i]);
-                let b = _mm512_castps_pd(pairs[2 * i + 1]);
-                _mm512_add_ps(
+            let mut pairs = [_mm512_setzero_ps(); 8];
+            for i in 0..8 {
+                let (a, b) = (acc[2 * i], acc[2 * i + 1]);
+                pairs[i] = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+            }
+            let mut quads = [_mm512_setzero_ps(); 4];
+            for i in 0..4 {
+                let (a, b) = (_mm512_castps_pd(pairs[2 * i]), _mm512_castps_pd(pairs[2 * i + 1]));
+                quads[i] = _mm512_add_ps(
                     _mm512_castpd_ps(_mm512_unpacklo_pd(a, b)),
                     _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)),
-                )
-            });
-            let fold = |a: __m512, b: __m512| {
-                _mm512_add_ps(
-                    _mm512_shuffle_f32x4::<0x88>(a, b),
-                    _mm512_shuffle_f32x4::<0xdd>(a, b),
-                )
-            };
-            let sums = fold(fold(quads[0], quads[1]), fold(quads[2], quads[3]));
+                );
+            }
+            // Lanes (0, 2) and (1, 3) of two registers, added; twice.
+            let (a, b) = (quads[0], quads[1]);
+            let low = _mm512_add_ps(_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b));
+            let (a, b) = (quads[2], quads[3]);
+            let high = _mm512_add_ps(_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b));
+            let sums =
+                _mm512_add_ps(_mm512_shuffle_f32x4::<0x88>(low, high), _mm512_shuffle_f32x4::<0xdd>(low, high));
             _mm512_storeu_ps(out.as_mut_ptr(), sums);
         }
         out
@@ -102,22 +101,25 @@ avx512! {
     unsafe fn transpose(src: *const f32, src_stride: usize, dst: *mut f32, dst_stride: usize) {
         // SAFETY: AVX-512F, see above; the caller vouches for both squares.
         unsafe {
-            let rows: [__m512; 16] = std::array::from_fn(|i| _mm512_loadu_ps(src.add(i * src_stride)));
-            let pairs: [__m512; 16] = std::array::from_fn(|i| {
-                let (a, b) = (rows[i / 2 * 2], rows[i / 2 * 2 + 1]);
-                if i % 2 == 0 { _mm512_unpacklo_ps(a, b) } else { _mm512_unpackhi_ps(a, b) }
-            });
+            let mut rows = [_mm512_setzero_ps(); 16];
+            for (i, row) in rows.iter_mut().enumerate() {
+                *row = _mm512_loadu_ps(src.add(i * src_stride));
+            }
+            let mut pairs = rows;
+            for i in 0..8 {
+                let (a, b) = (rows[2 * i], rows[2 * i + 1]);
+                pairs[2 * i] = _mm512_unpacklo_ps(a, b);
+                pairs[2 * i + 1] = _mm512_unpackhi_ps(a, b);
+            }
             // `quads[4 g + c]` holds, in its lane `q`, rows `4 g .. 4 g + 4` of column `4 q + c`.
-            let quads: [__m512; 16] = std::array::from_fn(|i| {
-                let (group, column) = (i / 4, i % 4);
-                let a = _mm512_castps_pd(pairs[4 * group + column / 2]);
-                let b = _mm512_castps_pd(pairs[4 * group + 2 + column / 2]);
-                _mm512_castpd_ps(if column % 2 == 0 {
-                    _mm512_unpacklo_pd(a, b)
-                } else {
-                    _mm512_unpackhi_pd(a, b)
-                })
-            });
+            let mut quads = rows;
+            for i in 0..8 {
+                let (group, half) = (i / 2, i % 2);
+                let a = _mm512_castps_pd(pairs[4 * group + half]);
+                let b = _mm512_castps_pd(pairs[4 * group + 2 + half]);
+                quads[4 * group + 2 * half] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
+                quads[4 * group + 2 * half + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
+            }
             for c in 0..4 {
                 let low_even = _mm512_shuffle_f32x4::<0x88>(quads[c], quads[4 + c]);
                 let low_odd = _mm512_shuffle_f32x4::<0xdd>(quads[c], quads[4 + c]);
@@ -143,6 +145,12 @@ avx512! {
     #[inline(always)]
     unsafe fn totals(acc: &[__m512d; 16]) -> [f64; 16] {
         // SAFETY: AVX-512F, see above.
-        unsafe { std::array::from_fn(|i| _mm512_reduce_add_pd(acc[i])) }
+        unsafe {
+            let mut totals = [0.0; 16];
+            for (total, acc) in totals.iter_mut().zip(acc) {
+                *total = _mm512_reduce_add_pd(*acc);
+            }
+            totals
+        }
     }
 }
