@@ -39,6 +39,36 @@ impl<T: Scalar> DerefMut for AlignedVec<T> {
     }
 }
 
+/// Gives the memory of a result back, for the next results to be written into.
+///
+/// Results of a training step have the same sizes at every step; writing them into the same memory saves the page faults of
+/// fresh allocations, which otherwise cost as much as the arithmetic of a small layer. At most [`KEPT`] arrays are kept.
+pub fn recycle<T: Scalar>(values: Vec<T>) {
+    if values.capacity() >= WORTH_KEEPING {
+        let mut pool = T::pool().lock().unwrap_or_else(|e| e.into_inner());
+        if pool.len() < KEPT {
+            pool.push(values);
+        }
+    }
+}
+
+/// Arrays kept at most, each of at least [`WORTH_KEEPING`] elements.
+const KEPT: usize = 64;
+const WORTH_KEEPING: usize = 1 << 12;
+
+/// A kept array of suitable capacity, empty.
+fn recycled<T: Scalar>(capacity: usize) -> Option<Vec<T>> {
+    if capacity < WORTH_KEEPING {
+        return None;
+    }
+    let mut pool = T::pool().lock().unwrap_or_else(|e| e.into_inner());
+    let fits = |v: &Vec<T>| v.capacity() >= capacity && v.capacity() / 2 <= capacity;
+    let best = (0..pool.len()).filter(|&i| fits(&pool[i])).min_by_key(|&i| pool[i].capacity())?;
+    let mut values = pool.swap_remove(best);
+    values.clear();
+    Some(values)
+}
+
 /// Room for an [`AlignedVec`] that tasks write through [`Room::shared`].
 pub(crate) struct Room<T> {
     vec: Vec<T>,
@@ -49,8 +79,11 @@ pub(crate) struct Room<T> {
 impl<T: Scalar> Room<T> {
     pub fn new(len: usize) -> Self {
         let spare = ALIGNMENT / size_of::<T>();
-        let mut vec = Vec::with_capacity(len + spare);
-        prefer_huge_pages(vec.as_ptr(), len + spare);
+        let mut vec = recycled(len + spare).unwrap_or_else(|| {
+            let vec = Vec::with_capacity(len + spare);
+            prefer_huge_pages(vec.as_ptr(), len + spare);
+            vec
+        });
         // Bytes to the next multiple of the alignment; allocations of `T` are multiples of its size.
         let start = (vec.as_ptr() as usize).wrapping_neg() % ALIGNMENT / size_of::<T>();
         vec.resize(start, T::ZERO);

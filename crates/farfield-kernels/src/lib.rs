@@ -27,6 +27,7 @@
 mod adamw;
 mod aligned;
 mod axis;
+mod dense;
 pub mod error;
 mod layer;
 mod layer_1d;
@@ -44,8 +45,9 @@ mod tree;
 mod view;
 
 pub use adamw::{AdamW, adamw_step};
-pub use aligned::AlignedVec;
+pub use aligned::{AlignedVec, recycle};
 pub use axis::{Strided, adjoint_along_axis, apply_along_axis, gradient_along_axis};
+pub use dense::dense_product;
 pub use error::LayoutError;
 pub use layer::{Backward, Forward};
 pub use layer_1d::Layer1d;

@@ -1,5 +1,7 @@
 //! The numbers that the kernels work on.
 
+use std::sync::Mutex;
+
 use crate::microkernel::Kernels;
 
 mod sealed {
@@ -41,6 +43,8 @@ pub trait Scalar:
     #[doc(hidden)]
     #[allow(private_interfaces)]
     fn kernels() -> &'static Kernels<Self>;
+    #[doc(hidden)]
+    fn pool() -> &'static Mutex<Vec<Vec<Self>>>;
 }
 
 macro_rules! scalar {
@@ -64,6 +68,10 @@ macro_rules! scalar {
             #[allow(private_interfaces)]
             fn kernels() -> &'static Kernels<Self> {
                 Kernels::<$t>::current()
+            }
+            fn pool() -> &'static Mutex<Vec<Vec<Self>>> {
+                static POOL: Mutex<Vec<Vec<$t>>> = Mutex::new(Vec::new());
+                &POOL
             }
         }
     };

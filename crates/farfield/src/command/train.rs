@@ -1,0 +1,419 @@
+//! `farfield train`: from nothing, or from the user's arrays, to a trained, evaluated, saved surrogate.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+use farfield_nn::config::{DeviceKind, MapKind, ModelKind, Precision};
+use farfield_nn::{Ending, EpochMetrics, Model, ModelConfig, NeuralHss, Normalizers, Trainer, evaluate, fit_normalizers};
+
+use crate::baselines;
+use crate::failure::bad_input;
+use crate::memory::peak_mib;
+use crate::progress::Progress;
+use crate::report::format_number;
+use crate::results::{Comparator, Results, SetErrors};
+use crate::run_config::{Request, RunConfig};
+use crate::run_dir::RunDir;
+use crate::run_report;
+use crate::sets::Sets;
+
+/// Train a surrogate.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  farfield train poisson-1d\n  farfield train poisson-2d --family random-s1 --seed 3\n  \
+    farfield train --data mine.npz --set train.epochs=200\n  farfield train --config run.toml --out runs/first\n  \
+    farfield train --resume runs/first")]
+pub struct TrainArgs {
+    /// A built-in problem: poisson-1d, poisson-1d-neumann, poisson-2d, poisson-3d.
+    problem: Option<String>,
+    /// Your own pairs: an .npz or .h5 file with arrays x and y of shape (samples, [channel,] n[, n[, n]]).
+    #[arg(long, value_name = "FILE")]
+    data: Option<PathBuf>,
+    /// A TOML file with tables [problem], [data], [model], [train].
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Change one key, such as train.epochs=100 (again for more).
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Continue an interrupted run, to the same bits as if it had not been.
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["problem", "data", "config", "set", "out"])]
+    resume: Option<PathBuf>,
+    /// The model.
+    #[arg(long, value_enum)]
+    model: Option<ModelName>,
+    /// Family of the training set: paper, random-s0, random-s1, random-s2.
+    #[arg(long)]
+    family: Option<String>,
+    /// Training samples of a built-in problem.
+    #[arg(long)]
+    samples: Option<u64>,
+    /// Passes over the training set.
+    #[arg(long, conflicts_with = "steps")]
+    epochs: Option<usize>,
+    /// Optimiser steps, instead of epochs.
+    #[arg(long)]
+    steps: Option<u64>,
+    /// Seed of the weights and of the order of samples.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Float type.
+    #[arg(long, value_enum)]
+    precision: Option<PrecisionName>,
+    /// Where to compute.
+    #[arg(long, value_enum)]
+    device: Option<DeviceName>,
+    /// Run directory. Default: the first free of runs/NAME, runs/NAME-2, ...
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Replace the run in --out.
+    #[arg(long)]
+    force: bool,
+    /// Networks to train beside the model, or none. Default: both in 1D, none otherwise.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    compare: Option<Vec<CompareName>>,
+    /// Print one JSON object with the results.
+    #[arg(long)]
+    json: bool,
+    /// No progress, no table.
+    #[arg(long)]
+    quiet: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ModelName {
+    NeuralHss,
+    BlockDiagonal,
+    Dense,
+}
+
+impl ModelName {
+    fn kind(self) -> ModelKind {
+        match self {
+            Self::NeuralHss => ModelKind::NeuralHss,
+            Self::BlockDiagonal => ModelKind::BlockDiagonal,
+            Self::Dense => ModelKind::Dense,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum PrecisionName {
+    F32,
+    F64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum DeviceName {
+    Cpu,
+    Cuda,
+    Wgpu,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum CompareName {
+    Dense,
+    BlockDiagonal,
+    None,
+}
+
+/// Runs the command.
+pub fn run(args: &TrainArgs) -> Result<()> {
+    let stop = stop_on_interrupt()?;
+    let quiet = args.quiet || args.json;
+    let (config, dir) = prepare(args)?;
+    let results = train(&config, &dir, args.resume.is_some(), &compared(args, &config), &stop, quiet)?;
+    if args.json {
+        println!("{}", serde_json::to_string(&results)?);
+    } else if !args.quiet {
+        print_table(&results);
+    }
+    Ok(())
+}
+
+/// The configuration of the run and its directory.
+fn prepare(args: &TrainArgs) -> Result<(RunConfig, RunDir)> {
+    if let Some(run) = &args.resume {
+        let dir = RunDir::open(run)?;
+        let given = [
+            ("--model", args.model.is_some()),
+            ("--family", args.family.is_some()),
+            ("--samples", args.samples.is_some()),
+            ("--epochs", args.epochs.is_some()),
+            ("--steps", args.steps.is_some()),
+            ("--seed", args.seed.is_some()),
+            ("--precision", args.precision.is_some()),
+            ("--device", args.device.is_some()),
+        ];
+        if let Some((flag, _)) = given.into_iter().find(|(_, given)| *given) {
+            return Err(bad_input(format!("{flag} cannot be changed with --resume: the run continues as it was begun")));
+        }
+        return Ok((dir.config()?, dir));
+    }
+    let mut set = args.set.clone();
+    if args.family.is_some() || args.samples.is_some() {
+        if args.data.is_some() {
+            return Err(bad_input("--family and --samples belong to built-in problems, not to --data"));
+        }
+        set.extend(args.family.iter().map(|family| format!("problem.family=\"{family}\"")));
+        set.extend(args.samples.iter().map(|samples| format!("problem.samples={samples}")));
+    }
+    set.extend(args.epochs.iter().map(|epochs| format!("train.epochs={epochs}")));
+    set.extend(args.steps.iter().map(|steps| format!("train.steps={steps}")));
+    set.extend(args.seed.iter().map(|seed| format!("train.seed={seed}")));
+    let request =
+        Request { problem: args.problem.clone(), data: args.data.clone(), config: args.config.clone(), set };
+    let mut config = RunConfig::resolve(&request)?;
+    if args.epochs.is_some() {
+        config.train.steps = None;
+    }
+    if let Some(model) = args.model {
+        config.model.kind = model.kind();
+    }
+    if let Some(precision) = args.precision {
+        config.train.precision = match precision {
+            PrecisionName::F32 => Precision::F32,
+            PrecisionName::F64 => Precision::F64,
+        };
+    }
+    if let Some(device) = args.device {
+        config.train.device = match device {
+            DeviceName::Cpu => DeviceKind::Cpu,
+            DeviceName::Cuda => DeviceKind::Cuda,
+            DeviceName::Wgpu => DeviceKind::Wgpu,
+        };
+    }
+    config.train.validate()?;
+    config.train.device.open()?;
+    let name = match (&config.problem, &config.data.path) {
+        (Some(problem), _) => problem.name.clone(),
+        (None, Some(path)) => path.file_stem().map_or("run".to_owned(), |s| s.to_string_lossy().into_owned()),
+        (None, None) => "run".to_owned(),
+    };
+    // The data are looked at before anything is created: a bad file must not leave an empty run behind.
+    if let Some(path) = &config.data.path {
+        farfield_data::Dataset::open(path, &config.data.open_options())?;
+    }
+    let dir = RunDir::create(args.out.as_deref(), &name, args.force)?;
+    dir.write("config.toml", config.to_toml()?.as_bytes())?;
+    Ok((config, dir))
+}
+
+/// The networks to train beside the model.
+fn compared(args: &TrainArgs, config: &RunConfig) -> Vec<ModelKind> {
+    let one_dimensional = config.problem.as_ref().is_some_and(|p| p.name.contains("1d"));
+    let chosen = match &args.compare {
+        Some(names) => names.clone(),
+        None if one_dimensional => vec![CompareName::BlockDiagonal, CompareName::Dense],
+        None => Vec::new(),
+    };
+    let kinds = chosen.into_iter().filter_map(|name| match name {
+        CompareName::Dense => Some(ModelKind::Dense),
+        CompareName::BlockDiagonal => Some(ModelKind::BlockDiagonal),
+        CompareName::None => None,
+    });
+    kinds.filter(|kind| *kind != config.model.kind).collect()
+}
+
+/// A flag that Ctrl-C raises. A second Ctrl-C ends the process.
+fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = stop.clone();
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    })
+    .context("cannot watch for Ctrl-C")?;
+    Ok(stop)
+}
+
+/// A model for these sets.
+pub fn build_model(config: &RunConfig, model: &ModelConfig, sets: &Sets) -> Result<NeuralHss> {
+    let (input, output) = (sets.train.dataset.input_shape(), sets.train.dataset.output_shape());
+    let mut model = model.clone();
+    // The user's fields may have channels or different grids: then only a tensor map, or a map between grids, fits.
+    if config.problem.is_none() && model.lift == MapKind::None && model.project == MapKind::None {
+        let channels = input.channels > 1 || output.channels > 1;
+        if channels {
+            model.lift = MapKind::Tensor;
+            model.project = MapKind::Tensor;
+        } else if input.grid != output.grid && input.dims() == output.dims() {
+            model.project = MapKind::Hss;
+        }
+    }
+    let device = config.train.device.open()?.autodiff();
+    Ok(NeuralHss::new(&model, input, output, config.train.seed, &device, config.train.precision.dtype())?)
+}
+
+/// What training gave.
+pub struct Trained {
+    /// The model at its end.
+    pub model: NeuralHss,
+    /// Scalings of the data.
+    pub normalizers: Normalizers,
+    /// Seconds of training.
+    pub seconds: f64,
+    /// Steps taken.
+    pub steps: u64,
+    /// Whether early stopping ended it.
+    pub stopped_early: bool,
+}
+
+/// Trains a model of a configuration; in `dir` if there is one.
+pub fn fit(
+    config: &RunConfig,
+    model: &ModelConfig,
+    sets: &Sets,
+    dir: Option<(&RunDir, bool)>,
+    stop: &AtomicBool,
+    quiet: bool,
+) -> Result<Trained> {
+    let network = build_model(config, model, sets)?;
+    let normalizers = fit_normalizers(&config.train, sets.train.samples())?;
+    let train = config.train.clone();
+    let mut trainer = match dir {
+        Some((dir, true)) => Trainer::resume(network, normalizers, train, dir.path())?,
+        Some((dir, false)) => Trainer::new(network, normalizers, train)?.in_directory(dir.path()),
+        None => Trainer::new(network, normalizers, train)?,
+    };
+    let total = config.train.total_steps(sets.train.indices.len());
+    let what = match model.kind {
+        ModelKind::NeuralHss => "training",
+        ModelKind::BlockDiagonal => "training the block-diagonal comparator",
+        ModelKind::Dense => "training the dense comparator",
+    };
+    let progress = Progress::new(total, what, quiet);
+    let ending = trainer.fit(sets.train.samples(), sets.validation.as_ref().map(|v| v.samples()), stop, &mut |now| {
+        progress.at(now.step, || format!("epoch {} of {}, loss {:.3e}", now.epoch, now.epochs, now.loss));
+    })?;
+    progress.done();
+    let (seconds, steps) = (trainer.position().seconds, trainer.position().step);
+    if ending == Ending::Interrupted {
+        let advice = match dir {
+            Some((dir, _)) => format!("continue with: farfield train --resume {}", dir.path().display()),
+            None => "nothing of the comparator is kept".to_owned(),
+        };
+        anyhow::bail!("interrupted at step {steps} of {total}: {advice}");
+    }
+    let normalizers = trainer.normalizers().clone();
+    Ok(Trained {
+        model: trainer.into_model(),
+        normalizers,
+        seconds,
+        steps,
+        stopped_early: ending == Ending::EarlyStop,
+    })
+}
+
+/// The whole run: train, evaluate, compare, save, report.
+pub fn train(
+    config: &RunConfig,
+    dir: &RunDir,
+    resume: bool,
+    compare: &[ModelKind],
+    stop: &AtomicBool,
+    quiet: bool,
+) -> Result<Results> {
+    let sets = Sets::open(config, quiet)?;
+    if !quiet {
+        eprintln!("run {}", dir.path().display());
+    }
+    let trained = fit(config, &config.model, &sets, Some((dir, resume)), stop, quiet)?;
+    let train = &config.train;
+    farfield_nn::model_file::save(&dir.model_file(), &trained.model, &trained.normalizers, train.precision)?;
+
+    let batch = train.batch_size.min(256);
+    let evaluated = |trained: &Trained, part: &crate::sets::Part| {
+        evaluate(&trained.model, &trained.normalizers, &part.dataset, &part.indices, batch, train.precision)
+    };
+    let test = evaluated(&trained, &sets.test)?;
+    let ood = sets.ood.as_ref().map(|part| evaluated(&trained, part)).transpose()?;
+
+    let mut comparators: BTreeMap<String, Comparator> = baselines::all(config, &sets)?;
+    for &kind in compare {
+        let (key, name) = match kind {
+            ModelKind::Dense => ("network_dense", "dense network of the same depth, trained alike"),
+            _ => ("network_block_diagonal", "block-diagonal network (rank 0), trained alike"),
+        };
+        let model = ModelConfig { kind, ..config.model.clone() };
+        let start = Instant::now();
+        let other = fit(config, &model, &sets, None, stop, quiet)?;
+        let seconds = start.elapsed().as_secs_f64();
+        comparators.insert(key.to_owned(), Comparator {
+            name: name.to_owned(),
+            parameters: Some(other.model.num_parameters()),
+            relative_l2: evaluated(&other, &sets.test)?.relative_l2,
+            ood_relative_l2: sets.ood.as_ref().map(|part| evaluated(&other, part)).transpose()?.map(|e| e.relative_l2),
+            seconds,
+        });
+    }
+
+    let mut notes = sets.notes.clone();
+    if trained.stopped_early {
+        notes.push(format!("Training stopped early at step {}: the parameters are those of the best validation.", trained.steps));
+    }
+    let results = Results {
+        run: dir.path().display().to_string(),
+        model: kind_name(config.model.kind).to_owned(),
+        parameters: trained.model.num_parameters(),
+        samples: sets.train.indices.len(),
+        seconds: trained.seconds,
+        steps: trained.steps,
+        seed: train.seed,
+        precision: if train.precision == Precision::F64 { "f64" } else { "f32" }.to_owned(),
+        slopes: trained.model.slopes(),
+        peak_mib: peak_mib(),
+        test: SetErrors::new(&sets.test.name, &test),
+        ood: ood.as_ref().zip(sets.ood.as_ref()).map(|(e, part)| SetErrors::new(&part.name, e)),
+        baselines: comparators,
+        notes,
+    };
+    dir.write("results.json", &serde_json::to_vec_pretty(&results)?)?;
+    let metrics: Vec<EpochMetrics> = farfield_nn::trainer::read_metrics(dir.path())?;
+    let report = run_report::Inputs { config, sets: &sets, trained: &trained, results: &results, metrics: &metrics };
+    run_report::write(&report, &test, ood.as_ref(), dir)?;
+    Ok(results)
+}
+
+/// The name of a kind of model, as in the configuration.
+pub fn kind_name(kind: ModelKind) -> &'static str {
+    match kind {
+        ModelKind::NeuralHss => "neural-hss",
+        ModelKind::BlockDiagonal => "block-diagonal",
+        ModelKind::Dense => "dense",
+    }
+}
+
+/// The results as a table on standard output.
+fn print_table(results: &Results) {
+    let number = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), format_number);
+    println!();
+    println!("{:52} {:>10} {:>9} {:>9} {:>8}", "relative L2 error", "parameters", "test", "ood", "seconds");
+    let row = |name: &str, parameters: Option<usize>, test: f64, ood: Option<f64>, seconds: f64| {
+        let parameters = parameters.map_or_else(|| "-".to_owned(), |p| p.to_string());
+        println!("{name:52} {parameters:>10} {:>9} {:>9} {seconds:>8.2}", format_number(test), number(ood));
+    };
+    let ood = results.ood.as_ref().map(|o| o.relative_l2);
+    row(&results.model, Some(results.parameters), results.test.relative_l2, ood, results.seconds);
+    for other in results.baselines.values() {
+        row(&other.name, other.parameters, other.relative_l2, other.ood_relative_l2, other.seconds);
+    }
+    println!();
+    println!("test set: {}, {} samples", results.test.set, results.test.samples);
+    if let Some(ood) = &results.ood {
+        println!("ood set:  {}, {} samples", ood.set, ood.samples);
+    }
+    let slopes: Vec<String> = results.slopes.iter().map(|s| format!("{s:.4}")).collect();
+    println!("slopes of the activations: {}", slopes.join(", "));
+    if let Some(peak) = results.peak_mib {
+        println!("{} steps, peak memory {peak:.0} MiB", results.steps);
+    }
+    for note in &results.notes {
+        println!("note: {note}");
+    }
+    println!("report: {}/report.html", results.run);
+}

@@ -1,0 +1,96 @@
+//! The results of a run: what `results.json` and `--json` hold. Names are stable.
+
+use std::collections::BTreeMap;
+
+use farfield_nn::Evaluation;
+use serde::{Deserialize, Serialize};
+
+/// Errors on one set of samples.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SetErrors {
+    /// The set, for people.
+    pub set: String,
+    /// Number of samples.
+    pub samples: usize,
+    /// Mean over samples of `||e|| / ||y||` (eq. 2).
+    pub relative_l2: f64,
+    /// Median, 90 % quantile and maximum of it over samples.
+    pub median: f64,
+    /// 90 % quantile.
+    pub q90: f64,
+    /// Largest.
+    pub max: f64,
+    /// Mean over samples of `||e||`, unweighted (eq. 3).
+    pub trajectory_l2: f64,
+    /// One ratio over the whole set.
+    pub global_l2: f64,
+}
+
+impl SetErrors {
+    /// From an evaluation.
+    pub fn new(set: &str, evaluation: &Evaluation) -> Self {
+        Self {
+            set: set.to_owned(),
+            samples: evaluation.per_sample.len(),
+            relative_l2: evaluation.relative_l2,
+            median: evaluation.quantile(0.5),
+            q90: evaluation.quantile(0.9),
+            max: evaluation.quantile(1.0),
+            trajectory_l2: evaluation.trajectory_l2,
+            global_l2: evaluation.global_l2,
+        }
+    }
+}
+
+/// A predictor that the model is compared with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Comparator {
+    /// What it is, for people.
+    pub name: String,
+    /// Numbers that were fitted, where that means something.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub parameters: Option<usize>,
+    /// Mean relative error on the test set.
+    pub relative_l2: f64,
+    /// Mean relative error out of distribution.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ood_relative_l2: Option<f64>,
+    /// Seconds to fit it.
+    pub seconds: f64,
+}
+
+/// Results of one training run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Results {
+    /// Run directory.
+    pub run: String,
+    /// Kind of model.
+    pub model: String,
+    /// Trainable numbers.
+    pub parameters: usize,
+    /// Training samples.
+    pub samples: usize,
+    /// Seconds of training.
+    pub seconds: f64,
+    /// Optimiser steps.
+    pub steps: u64,
+    /// Seed.
+    pub seed: u64,
+    /// `f32` or `f64`.
+    pub precision: String,
+    /// Slopes of the activations at the end.
+    pub slopes: Vec<f64>,
+    /// Peak resident memory of the process so far, MiB.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub peak_mib: Option<f64>,
+    /// Errors on the test set.
+    pub test: SetErrors,
+    /// Errors out of distribution, for built-in problems.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ood: Option<SetErrors>,
+    /// Trivial predictors and comparators: `mean`, `linear` (minimum-norm least squares), `block_diagonal` (least squares
+    /// leaf by leaf), and trained networks `network_dense`, `network_block_diagonal`.
+    pub baselines: BTreeMap<String, Comparator>,
+    /// What a reader must know.
+    pub notes: Vec<String>,
+}

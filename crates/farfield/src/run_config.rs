@@ -1,0 +1,379 @@
+//! The configuration of a run: one TOML file, or a preset with changes.
+//!
+//! Tables `[problem]`, `[data]`, `[model]`, `[train]`; every key has a default, an unknown key is an error. A run on the
+//! user's own arrays has `data.path` and no `[problem]`. The merged configuration is written into the run directory.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use farfield_nn::{ModelConfig, TrainConfig};
+use farfield_pde::{Family, ProblemOptions};
+use serde::{Deserialize, Serialize};
+
+use crate::failure::bad_input;
+
+/// Everything a run is made from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RunConfig {
+    /// A built-in problem whose data are generated; absent for the user's own data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<ProblemConfig>,
+    /// Where data come from and how they are split.
+    pub data: DataConfig,
+    /// The model.
+    pub model: ModelConfig,
+    /// The training.
+    pub train: TrainConfig,
+}
+
+/// A built-in problem and how much of it to generate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProblemConfig {
+    /// Name, see `farfield data generate --help`.
+    pub name: String,
+    /// Family of the training set: `paper` (default), `random-s0`, `random-s1`, `random-s2`.
+    pub family: Family,
+    /// Family of the test set. Default: that of the training set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_family: Option<Family>,
+    /// Family of the out-of-distribution test set. Default: `random-s1` for a run trained on `paper`, `paper` otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ood_family: Option<Family>,
+    /// Training samples. Default 1000 in 1D, 4200 in 2D, 256 in 3D (the paper's).
+    pub samples: u64,
+    /// Validation samples, for early stopping. Default 0.
+    pub validation_samples: u64,
+    /// Test samples. Default 1000 in 1D, 800 in 2D, 200 in 3D (the paper's).
+    pub test_samples: u64,
+    /// Out-of-distribution test samples. Default: as the test set, 20 in 3D.
+    pub ood_samples: u64,
+    /// Seed of the data. The same for all training seeds, unless set. Default 0.
+    pub seed: u64,
+    /// Grid and scheme, see [`ProblemOptions`].
+    pub options: ProblemOptions,
+}
+
+impl Default for ProblemConfig {
+    fn default() -> Self {
+        Self {
+            name: "poisson-1d".to_owned(),
+            family: Family::Paper,
+            test_family: None,
+            ood_family: None,
+            samples: 1000,
+            validation_samples: 0,
+            test_samples: 1000,
+            ood_samples: 1000,
+            seed: 0,
+            options: ProblemOptions::default(),
+        }
+    }
+}
+
+impl ProblemConfig {
+    /// The family of the test set.
+    pub fn test_family(&self) -> Family {
+        self.test_family.unwrap_or(self.family)
+    }
+
+    /// The family of the out-of-distribution set.
+    pub fn ood_family(&self) -> Family {
+        self.ood_family.unwrap_or(match self.family {
+            Family::Paper => Family::Random { smoothness: 1 },
+            Family::Random { .. } => Family::Paper,
+        })
+    }
+}
+
+/// The user's own data, and splits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DataConfig {
+    /// File of pairs: `.npz`, `.h5`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    /// A separate file of test pairs. Default: `test_fraction` of `path`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_path: Option<PathBuf>,
+    /// Name of the input array. Default `x`.
+    pub input: String,
+    /// Name of the output array. Default `y`.
+    pub output: String,
+    /// Dimension of the grid (1, 2 or 3), where the shapes leave it open. Default: told from the shapes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dims: Option<usize>,
+    /// Share of `path` kept for validation. Default 0.
+    pub validation_fraction: f64,
+    /// Share of `path` kept for testing, if there is no `test_path`. Default 0.2.
+    pub test_fraction: f64,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self {
+            path: None,
+            test_path: None,
+            input: "x".to_owned(),
+            output: "y".to_owned(),
+            dims: None,
+            validation_fraction: 0.0,
+            test_fraction: 0.2,
+        }
+    }
+}
+
+impl DataConfig {
+    /// How files of pairs are opened.
+    pub fn open_options(&self) -> farfield_data::OpenOptions {
+        farfield_data::OpenOptions {
+            dims: self.dims,
+            input: self.input.clone(),
+            output: self.output.clone(),
+            ..farfield_data::OpenOptions::default()
+        }
+    }
+}
+
+/// The configurations that the paper's tables give, by problem name.
+pub fn preset(problem: &str) -> Result<RunConfig> {
+    let (tables, samples): ((ModelConfig, TrainConfig), [u64; 3]) = match problem {
+        "poisson-1d" => (farfield_nn::config::preset_table9(), [1000, 1000, 1000]),
+        "poisson-1d-neumann" => (farfield_nn::config::preset_table3(), [1000, 1000, 1000]),
+        "poisson-2d" => (farfield_nn::config::preset_table5(), [4200, 800, 800]),
+        "poisson-3d" => (farfield_nn::config::preset_table8(), [256, 200, 20]),
+        _ => {
+            let known: Vec<&str> = farfield_pde::problems().iter().map(|(name, _)| *name).collect();
+            return Err(bad_input(format!("unknown problem \"{problem}\": the problems are {}", known.join(", "))));
+        }
+    };
+    let [samples, test_samples, ood_samples] = samples;
+    Ok(RunConfig {
+        problem: Some(ProblemConfig {
+            name: problem.to_owned(),
+            samples,
+            test_samples,
+            ood_samples,
+            ..ProblemConfig::default()
+        }),
+        model: tables.0,
+        train: tables.1,
+        ..RunConfig::default()
+    })
+}
+
+/// What the command line asks for.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// A built-in problem.
+    pub problem: Option<String>,
+    /// The user's file of pairs.
+    pub data: Option<PathBuf>,
+    /// A TOML file.
+    pub config: Option<PathBuf>,
+    /// `key=value` changes, such as `train.epochs=100`.
+    pub set: Vec<String>,
+}
+
+impl RunConfig {
+    /// The configuration that a request describes: the preset of the problem (or defaults), under the TOML file, under the
+    /// `key=value` changes.
+    ///
+    /// # Errors
+    /// A file that cannot be read, an unknown key, a value of the wrong type: one line that names the file or the key.
+    pub fn resolve(request: &Request) -> Result<Self> {
+        let mut document = toml::Table::new();
+        let mut origin = "the command line".to_owned();
+        if let Some(path) = &request.config {
+            origin = path.display().to_string();
+            let text = std::fs::read_to_string(path).map_err(|e| bad_input(format!("{origin}: cannot read: {e}")))?;
+            document = parse(&text, &origin)?;
+        }
+        for change in &request.set {
+            apply_change(&mut document, change)?;
+        }
+        let config = Self::from_document_for(request, document, &origin)?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// The preset of the problem that a document names, changed by the document.
+    ///
+    /// # Errors
+    /// As [`RunConfig::resolve`].
+    pub fn from_document(document: toml::Table, origin: &str) -> Result<Self> {
+        let config = Self::from_document_for(&Request::default(), document, origin)?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    fn from_document_for(request: &Request, document: toml::Table, origin: &str) -> Result<Self> {
+        let named = document.get("problem").and_then(|p| p.get("name")).and_then(|n| n.as_str()).map(str::to_owned);
+        let mut base = match request.problem.as_ref().or(named.as_ref()) {
+            Some(name) => preset(name)?,
+            None => Self::default(),
+        };
+        if let Some(path) = &request.data {
+            if base.problem.is_some() {
+                return Err(bad_input("give a problem or --data, not both".to_owned()));
+            }
+            base.data.path = Some(path.clone());
+        }
+        let mut merged = to_table(&base)?;
+        merge(&mut merged, document);
+        Self::from_table(merged).map_err(|e| bad_input(format!("{origin}: {e}")))
+    }
+
+    /// Reads the `config.toml` of a run.
+    pub fn load(path: &Path) -> Result<Self> {
+        let origin = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|e| bad_input(format!("{origin}: cannot read: {e}")))?;
+        Self::from_table(parse(&text, &origin)?).map_err(|e| bad_input(format!("{origin}: {e}")))
+    }
+
+    /// The configuration as TOML.
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string(self).context("the configuration cannot be written as TOML")
+    }
+
+    fn from_table(table: toml::Table) -> std::result::Result<Self, String> {
+        toml::Value::Table(table).try_into().map_err(|e: toml::de::Error| one_line(&e.to_string()))
+    }
+
+    fn validate(&self) -> Result<()> {
+        self.model.validate()?;
+        self.train.validate()?;
+        let data = &self.data;
+        for (key, value) in
+            [("data.validation_fraction", data.validation_fraction), ("data.test_fraction", data.test_fraction)]
+        {
+            if !(0.0..1.0).contains(&value) {
+                return Err(bad_input(format!("{key} = {value}: must be in [0, 1)")));
+            }
+        }
+        if let Some(dims) = data.dims
+            && !(1..=3).contains(&dims)
+        {
+            return Err(bad_input(format!("data.dims = {dims}: must be 1, 2 or 3")));
+        }
+        match (&self.problem, &data.path) {
+            (None, None) => {
+                Err(bad_input("nothing to train on: name a problem, or give --data FILE or data.path".to_owned()))
+            }
+            (Some(_), Some(path)) => Err(bad_input(format!(
+                "both a problem and data.path = {}: remove one of them",
+                path.display()
+            ))),
+            (Some(problem), None) if problem.samples == 0 || problem.test_samples == 0 => {
+                Err(bad_input("problem.samples and problem.test_samples must be at least 1".to_owned()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn to_table(config: &RunConfig) -> Result<toml::Table> {
+    match toml::Value::try_from(config).context("the preset cannot be written as TOML")? {
+        toml::Value::Table(table) => Ok(table),
+        other => bail!("the preset became {other:?} instead of a table"),
+    }
+}
+
+fn parse(text: &str, origin: &str) -> Result<toml::Table> {
+    toml::from_str(text).map_err(|e: toml::de::Error| {
+        let line = e.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+        let place = line.map_or(String::new(), |line| format!(", line {line}"));
+        bad_input(format!("{origin}{place}: {}", one_line(e.message())))
+    })
+}
+
+/// `over` replaces what `base` has, table by table.
+fn merge(base: &mut toml::Table, over: toml::Table) {
+    for (key, value) in over {
+        match (base.get_mut(&key), value) {
+            (Some(toml::Value::Table(base)), toml::Value::Table(over)) => merge(base, over),
+            (_, value) => {
+                base.insert(key, value);
+            }
+        }
+    }
+}
+
+/// `table.key=value`, the value as TOML or, failing that, as a string.
+fn apply_change(document: &mut toml::Table, change: &str) -> Result<()> {
+    let Some((key, value)) = change.split_once('=') else {
+        return Err(bad_input(format!("--set {change}: expected key=value, for instance train.epochs=100")));
+    };
+    let value = value.trim();
+    let parsed = toml::from_str::<toml::Table>(&format!("v = {value}"))
+        .ok()
+        .and_then(|mut table| table.remove("v"))
+        .unwrap_or_else(|| toml::Value::String(value.to_owned()));
+    let mut table = document;
+    let parts: Vec<&str> = key.trim().split('.').collect();
+    let (last, tables) = match parts.split_last() {
+        Some((last, tables)) if parts.iter().all(|p| !p.is_empty()) => (last, tables),
+        _ => return Err(bad_input(format!("--set {change}: \"{key}\" is not a key"))),
+    };
+    for part in tables {
+        let entry = table.entry((*part).to_owned()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        table = match entry {
+            toml::Value::Table(table) => table,
+            _ => return Err(bad_input(format!("--set {change}: \"{part}\" is not a table"))),
+        };
+    }
+    table.insert((*last).to_owned(), parsed);
+    Ok(())
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(problem: &str, set: &[&str]) -> Request {
+        Request {
+            problem: Some(problem.to_owned()),
+            set: set.iter().map(|s| (*s).to_owned()).collect(),
+            ..Request::default()
+        }
+    }
+
+    #[test]
+    fn changes_go_over_the_preset_and_survive_a_round_trip() {
+        let request = request("poisson-2d", &["train.epochs=7", "problem.family=random-s1", "model.levels = 0"]);
+        let config = RunConfig::resolve(&request).unwrap();
+        assert_eq!(config.train.epochs, 7);
+        assert_eq!(config.model.levels, 0);
+        assert_eq!(config.model.outer_rank, 8);
+        assert_eq!(config.problem.as_ref().unwrap().family, Family::Random { smoothness: 1 });
+        let table = parse(&config.to_toml().unwrap(), "again").unwrap();
+        assert_eq!(RunConfig::from_table(table).unwrap(), config);
+    }
+
+    #[test]
+    fn wrong_keys_and_values_name_the_key() {
+        for (set, part) in [
+            ("train.epoch=7", "epoch"),
+            ("model.rank=-1", "rank"),
+            ("train.precision=f16", "f16"),
+            ("problem.options.scheme=3", "scheme"),
+            ("data.test_fraction=2", "data.test_fraction"),
+            ("nonsense", "key=value"),
+            ("train..epochs=2", "not a key"),
+            ("train.epochs.x=2", "epochs"),
+        ] {
+            let error = RunConfig::resolve(&request("poisson-1d", &[set])).unwrap_err();
+            let text = format!("{error:#}");
+            assert!(text.contains(part), "{set}: {text}");
+            assert!(!text.contains('\n'), "{set}: {text}");
+        }
+        let error = RunConfig::resolve(&request("poisson-9d", &[])).unwrap_err();
+        assert!(error.to_string().contains("poisson-2d"));
+        assert!(RunConfig::resolve(&Request::default()).is_err());
+    }
+}

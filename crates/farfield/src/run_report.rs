@@ -1,0 +1,221 @@
+//! The report of a run: tables, curves, fields and errors, as `report.html` and `plots/`.
+
+use anyhow::Result;
+use farfield_nn::config::Precision;
+use farfield_nn::{EpochMetrics, Evaluation, predict};
+
+use crate::command::train::Trained;
+use crate::report::{
+    Cell, ErrorDistribution, ErrorPlot, FieldSample, Figure, FigureContent, LayerSlopes, LossCurves, Report,
+    SlopeCurves, Table,
+};
+use crate::results::Results;
+use crate::run_config::RunConfig;
+use crate::run_dir::RunDir;
+use crate::sets::{Part, Sets};
+
+/// What a report is made from.
+pub struct Inputs<'a> {
+    /// The configuration.
+    pub config: &'a RunConfig,
+    /// The data.
+    pub sets: &'a Sets,
+    /// The model.
+    pub trained: &'a Trained,
+    /// The figures.
+    pub results: &'a Results,
+    /// The course of training.
+    pub metrics: &'a [EpochMetrics],
+}
+
+/// Writes the report into the run directory.
+pub fn write(inputs: &Inputs, test: &Evaluation, ood: Option<&Evaluation>, dir: &RunDir) -> Result<()> {
+    let Inputs { config, sets, results, .. } = inputs;
+    let mut figures = vec![
+        Figure::new("loss", "Training loss and learning rate.", losses(inputs)),
+        Figure::new("slopes", "Slope of the LeakyReLU of each inner layer; 1 is the identity.", slopes(inputs)),
+        Figure::new(
+            "errors",
+            "Share of test samples with at most this relative error.",
+            ErrorPlot {
+                error_name: "relative L2 error".to_owned(),
+                sets: distributions(results, test, ood),
+            },
+        ),
+    ];
+    for (name, caption, sample) in test_samples(inputs, test)? {
+        figures.push(Figure::new(name, caption, FigureContent::Field(sample)));
+    }
+    let title = match &config.problem {
+        Some(problem) => format!("{} on {}", results.model, problem.name),
+        None => format!("{} on {}", results.model, sets.train.dataset.origin()),
+    };
+    let report = Report {
+        title,
+        subtitle: format!(
+            "{} parameters, relative L2 error {} on {} test samples",
+            results.parameters,
+            crate::report::format_number(results.test.relative_l2),
+            results.test.samples
+        ),
+        facts: sets.facts.clone(),
+        tables: tables(results),
+        figures,
+        notes: results.notes.clone(),
+        config_toml: config.to_toml()?,
+    };
+    report.write(dir.path())?;
+    Ok(())
+}
+
+fn tables(results: &Results) -> Vec<Table> {
+    let strings = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
+    let ood = results.ood.as_ref().map(|o| o.relative_l2);
+    let mut rows: Vec<Vec<Cell>> = vec![vec![
+        results.model.clone().into(),
+        results.parameters.into(),
+        results.test.relative_l2.into(),
+        ood.into(),
+        results.seconds.into(),
+    ]];
+    rows.extend(results.baselines.values().map(|other| {
+        vec![
+            other.name.clone().into(),
+            other.parameters.map_or(Cell::Missing, Cell::from),
+            other.relative_l2.into(),
+            other.ood_relative_l2.into(),
+            other.seconds.into(),
+        ]
+    }));
+    let comparison = Table {
+        caption: "Mean relative L2 error (eq. 2), beside trivial predictors and comparators".to_owned(),
+        header: strings(&["model", "parameters", "test", "out of distribution", "seconds"]),
+        rows,
+        notes: Vec::new(),
+    };
+    let sets = std::iter::once(&results.test).chain(&results.ood);
+    let details = Table {
+        caption: "Errors of the model".to_owned(),
+        header: strings(&[
+            "set",
+            "samples",
+            "relative L2",
+            "median",
+            "90 %",
+            "largest",
+            "trajectory L2 (eq. 3)",
+            "global L2",
+        ]),
+        rows: sets
+            .map(|s| {
+                vec![
+                    s.set.clone().into(),
+                    s.samples.into(),
+                    s.relative_l2.into(),
+                    s.median.into(),
+                    s.q90.into(),
+                    s.max.into(),
+                    s.trajectory_l2.into(),
+                    s.global_l2.into(),
+                ]
+            })
+            .collect(),
+        notes: vec!["Eq. 3 is the mean of the plain norms, without grid weight, as printed.".to_owned()],
+    };
+    let slopes: Vec<String> = results.slopes.iter().map(|s| format!("{s:.5}")).collect();
+    let training = Table {
+        caption: "Training".to_owned(),
+        header: strings(&["samples", "steps", "seconds", "precision", "seed", "slopes", "peak memory, MiB"]),
+        rows: vec![vec![
+            results.samples.into(),
+            results.steps.into(),
+            results.seconds.into(),
+            results.precision.clone().into(),
+            results.seed.into(),
+            slopes.join(", ").into(),
+            results.peak_mib.into(),
+        ]],
+        notes: Vec::new(),
+    };
+    vec![comparison, details, training]
+}
+
+fn losses(inputs: &Inputs) -> LossCurves {
+    let metrics = inputs.metrics;
+    LossCurves {
+        step_name: "epoch".to_owned(),
+        loss_name: "loss".to_owned(),
+        steps: metrics.iter().map(|m| m.epoch as u64).collect(),
+        train: metrics.iter().map(|m| m.train_loss).collect(),
+        validation: metrics.iter().map(|m| m.validation_relative_l2).collect(),
+        learning_rate: metrics.iter().map(|m| m.learning_rate).collect(),
+    }
+}
+
+fn slopes(inputs: &Inputs) -> SlopeCurves {
+    let metrics = inputs.metrics;
+    let layers = metrics.first().map_or(0, |m| m.slopes.len());
+    SlopeCurves {
+        step_name: "epoch".to_owned(),
+        steps: metrics.iter().map(|m| m.epoch as u64).collect(),
+        layers: (0..layers)
+            .map(|i| LayerSlopes {
+                name: format!("layer {}", i + 1),
+                values: metrics.iter().map(|m| m.slopes.get(i).copied().unwrap_or(f64::NAN)).collect(),
+            })
+            .collect(),
+    }
+}
+
+fn distributions(results: &Results, test: &Evaluation, ood: Option<&Evaluation>) -> Vec<ErrorDistribution> {
+    let one = |name: &str, evaluation: &Evaluation| ErrorDistribution {
+        name: name.to_owned(),
+        errors: evaluation.per_sample.clone(),
+    };
+    let mut sets = vec![one(&results.test.set, test)];
+    if let (Some(errors), Some(evaluation)) = (&results.ood, ood) {
+        sets.push(one(&errors.set, evaluation));
+    }
+    sets
+}
+
+/// The test samples with the median and with the largest error, first output channel.
+fn test_samples(inputs: &Inputs, test: &Evaluation) -> Result<Vec<(String, String, FieldSample)>> {
+    let mut order: Vec<usize> = (0..test.per_sample.len()).collect();
+    order.sort_by(|&a, &b| test.per_sample[a].total_cmp(&test.per_sample[b]));
+    let chosen = [("field-median", "median", order.len() / 2), ("field-worst", "largest", order.len() - 1)];
+    chosen
+        .into_iter()
+        .map(|(name, which, position)| {
+            let at = order[position];
+            let sample = field(inputs, &inputs.sets.test, at, test.per_sample[at])?;
+            Ok((name.to_owned(), format!("The test sample with the {which} error."), sample))
+        })
+        .collect()
+}
+
+fn field(inputs: &Inputs, part: &Part, at: usize, relative_l2: f64) -> Result<FieldSample> {
+    let dataset = &part.dataset;
+    let (input, output) = (dataset.input_shape(), dataset.output_shape());
+    let (mut x, mut y) = (vec![0.0f64; input.len()], vec![0.0f64; output.len()]);
+    dataset.read(&[part.indices[at]], &mut x, &mut y)?;
+    let trained = inputs.trained;
+    let prediction: Vec<f64> = match inputs.config.train.precision {
+        Precision::F64 => predict(&trained.model, &trained.normalizers, x.clone())?,
+        Precision::F32 => {
+            let x: Vec<f32> = x.iter().map(|&v| v as f32).collect();
+            predict(&trained.model, &trained.normalizers, x)?.into_iter().map(f64::from).collect()
+        }
+    };
+    let points = output.points();
+    x.truncate(input.points());
+    Ok(FieldSample {
+        title: format!("test sample {}", part.indices[at]),
+        coordinates: inputs.sets.coordinates.clone(),
+        grid: output.grid.clone(),
+        input: if input.grid == output.grid { x } else { Vec::new() },
+        truth: y[..points].to_vec(),
+        prediction: prediction[..points].to_vec(),
+        relative_l2,
+    })
+}

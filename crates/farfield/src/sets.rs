@@ -1,0 +1,166 @@
+//! The data sets of a run: generated for a built-in problem, or split off the user's file.
+
+use anyhow::Result;
+use farfield_data::{DType, Dataset, Split};
+use farfield_nn::Samples;
+use farfield_nn::config::Precision;
+use farfield_pde::{Family, Problem, Stream, problem};
+
+use crate::data_cache::{SetRequest, cached_set};
+use crate::failure::bad_input;
+use crate::run_config::{ProblemConfig, RunConfig};
+
+/// Some samples of a set.
+pub struct Part {
+    /// The set.
+    pub dataset: std::sync::Arc<Dataset>,
+    /// Which samples of it.
+    pub indices: Vec<usize>,
+    /// What they are, for people.
+    pub name: String,
+}
+
+impl Part {
+    fn whole(dataset: Dataset, name: String) -> Self {
+        let indices = (0..dataset.len()).collect();
+        Self { dataset: dataset.into(), indices, name }
+    }
+
+    /// As the trainer takes them.
+    pub fn samples(&self) -> Samples<'_> {
+        Samples { dataset: &self.dataset, indices: &self.indices }
+    }
+}
+
+/// Everything a run trains and is tested on.
+pub struct Sets {
+    /// Training samples.
+    pub train: Part,
+    /// Validation samples, if asked for.
+    pub validation: Option<Part>,
+    /// Test samples like the training samples.
+    pub test: Part,
+    /// Test samples of another family (built-in problems).
+    pub ood: Option<Part>,
+    /// Coordinates along every axis of the output.
+    pub coordinates: Vec<Vec<f64>>,
+    /// What is known of the data.
+    pub facts: Vec<(String, String)>,
+    /// What a reader of the results must know.
+    pub notes: Vec<String>,
+}
+
+impl Sets {
+    /// Opens or generates the sets of a run.
+    pub fn open(config: &RunConfig, quiet: bool) -> Result<Self> {
+        match &config.problem {
+            Some(request) => Self::of_problem(request, config, quiet),
+            None => Self::of_file(config),
+        }
+    }
+
+    fn of_problem(request: &ProblemConfig, config: &RunConfig, quiet: bool) -> Result<Self> {
+        let problem = problem(&request.name, &request.options)?;
+        let problem: &dyn Problem = problem.as_ref();
+        // 3D sets are large; others are kept in double precision, so that one file serves both.
+        let dtype = match (problem.grid().len(), config.train.precision) {
+            (3, Precision::F32) => DType::F32,
+            _ => DType::F64,
+        };
+        let set = |family: Family, stream, samples, name: &str| -> Result<Part> {
+            let options = &request.options;
+            let request = SetRequest { options, family, stream, seed: request.seed, samples, dtype };
+            Ok(Part::whole(cached_set(problem, &request, quiet)?, format!("{name} ({family})")))
+        };
+        let train = set(request.family, Stream::Train, request.samples, "training")?;
+        let validation = (request.validation_samples > 0)
+            .then(|| set(request.family, Stream::Validation, request.validation_samples, "validation"))
+            .transpose()?;
+        let test = set(request.test_family(), Stream::Test, request.test_samples, "test")?;
+        // A grid too coarse for the paper's waves has no such family.
+        let ood = (request.ood_samples > 0 && problem.families().contains(&request.ood_family()))
+            .then(|| {
+                set(request.ood_family(), Stream::OutOfDistribution, request.ood_samples, "out of distribution")
+            })
+            .transpose()?;
+        let mut facts = vec![("problem".to_owned(), problem.title().to_owned())];
+        facts.extend(problem.facts().into_iter().map(|(name, value)| (name.replace('_', " "), value)));
+        Ok(Self {
+            train,
+            validation,
+            test,
+            ood,
+            coordinates: problem.coordinates(),
+            facts,
+            notes: family_notes(problem, request),
+        })
+    }
+
+    fn of_file(config: &RunConfig) -> Result<Self> {
+        let data = &config.data;
+        let path = data.path.as_ref().ok_or_else(|| bad_input("data.path is missing"))?;
+        let dataset = std::sync::Arc::new(Dataset::open(path, &data.open_options())?);
+        dataset.check_finite()?;
+        let separate_test = data.test_path.is_some();
+        let test_fraction = if separate_test { 0.0 } else { data.test_fraction };
+        let split = Split::new(dataset.len(), data.validation_fraction, test_fraction, config.train.seed)?;
+        let part = |indices: Vec<usize>, name: &str| Part {
+            dataset: dataset.clone(),
+            name: format!("{name} ({} of {} samples)", indices.len(), dataset.len()),
+            indices,
+        };
+        let test = match &data.test_path {
+            Some(path) => {
+                let test = Dataset::open(path, &data.open_options())?;
+                test.check_finite()?;
+                Part::whole(test, format!("test ({})", path.display()))
+            }
+            None if split.test.is_empty() => {
+                return Err(bad_input("data.test_fraction = 0: keep some samples for testing, or give data.test_path"));
+            }
+            None => part(split.test, "test"),
+        };
+        let facts = vec![
+            ("data".to_owned(), path.display().to_string()),
+            ("read as".to_owned(), format!(
+                "{} samples, input {}, output {} (channels x grid)",
+                dataset.len(),
+                dataset.input_shape(),
+                dataset.output_shape()
+            )),
+        ];
+        let unit = |n: usize| (0..n).map(|i| i as f64).collect();
+        Ok(Self {
+            validation: (!split.validation.is_empty()).then(|| part(split.validation, "validation")),
+            train: part(split.train, "training"),
+            test,
+            ood: None,
+            coordinates: dataset.output_shape().grid.iter().map(|&n| unit(n)).collect(),
+            facts,
+            notes: Vec::new(),
+        })
+    }
+}
+
+/// What the family of the training set can and cannot show.
+fn family_notes(problem: &dyn Problem, request: &ProblemConfig) -> Vec<String> {
+    let points: usize = problem.grid().iter().product();
+    let span = problem.random_dimensions(request.family);
+    let mut notes = Vec::new();
+    if span < points {
+        notes.push(format!(
+            "Family {}: the right-hand sides span {span} dimensions of {points}. Linear least squares is exact from {span} \
+             samples, and nothing is learned about inputs outside that span: an out-of-distribution error near 1 is the data's \
+             doing, not the model's.",
+            request.family
+        ));
+    }
+    if problem.grid().len() == 1 && request.family == Family::Paper {
+        notes.push(
+            "A block-diagonal matrix, without any far field, fits this family: it does not test the far field. The families \
+             random-s0, random-s1, random-s2 do."
+                .to_owned(),
+        );
+    }
+    notes
+}
