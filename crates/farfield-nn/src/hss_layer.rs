@@ -184,13 +184,16 @@ pub fn initial_weights(spec: &LayerSpec, seed: u64, stream: u64) -> Vec<f64> {
             for level in 0..=layout.levels() {
                 let share = if far && level > 0 { 0.5 } else { 1.0 };
                 let outer = if level == layout.levels() { terms } else { 1.0 };
+                let env = |k: &str| std::env::var(k).ok().and_then(|v| v.parse::<f64>().ok()).unwrap_or(1.0);
+                let (fd, fu, fv, ident) = (if level == layout.levels() { env("FD") } else if level==0 {env("FR")} else {env("FM")}, env("FU"), env("FV"), env("IDENT") - 1.0);
                 for node in layout.level(level) {
                     let d = outer * (share / node.d.cols.max(1) as f64).sqrt();
                     let u = outer * (share / node.u.cols.max(1) as f64).sqrt();
                     let v = (1.0 / node.v.rows.max(1) as f64).sqrt();
-                    for (block, scale) in [(node.d, d), (node.u, u), (node.v, v)] {
+                    for (block, scale) in [(node.d, d*fd), (node.u, u*fu), (node.v, v*fv)] {
                         weights[block.range()].iter_mut().for_each(|w| *w *= scale);
                     }
+                    if level == layout.levels() { for i in 0..node.d.rows.min(node.d.cols) { weights[node.d.offset + i*node.d.cols + i] += ident; } }
                 }
             }
         }
