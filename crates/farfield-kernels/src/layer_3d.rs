@@ -443,16 +443,18 @@ impl Layer3d<'_> {
     fn slab_work<T: Scalar>(&self, s: &Sizes, backward: bool) -> SlabWork<T> {
         let once = usize::from(backward);
         // Padding must be zero where sums over lanes are formed; transposes leave it alone.
+        let padded = s.padded3 != s.input[2] || s.padded2 != s.output[1];
+        let room = |len| if padded { Scratch::zeroed(len) } else { Scratch::take(len) };
         let t = s.output[1] * s.padded3;
         let transposed = s.input[2] * s.padded2;
         let coefficients = self.coefficients_len::<T>(s) * if backward { 8 } else { 4 };
         let columns = self.modes[1..].iter().map(|l| l.n_in().max(l.n_out())).max().unwrap_or(0);
         SlabWork {
-            t: Scratch::zeroed(t),
-            t_transposed: Scratch::zeroed(transposed),
-            dt: Scratch::zeroed(t * once),
-            dt_transposed: Scratch::zeroed(transposed * once),
-            y_transposed: Scratch::zeroed(s.output[2] * s.padded2),
+            t: room(t),
+            t_transposed: room(transposed),
+            dt: room(t * once),
+            dt_transposed: room(transposed * once),
+            y_transposed: room(s.output[2] * s.padded2),
             coefficients: Scratch::take(coefficients),
             outer: Scratch::take(outer_scratch_len::<T>(columns) * once),
         }

@@ -23,19 +23,11 @@ pub(crate) struct Matrix<T> {
 
 impl<T: Scalar> Matrix<T> {
     pub fn zeros(rows: usize, cols: usize) -> Self {
-        Self {
-            rows,
-            cols,
-            data: vec![T::ZERO; rows * cols],
-        }
+        Self { rows, cols, data: vec![T::ZERO; rows * cols] }
     }
 
     pub fn view(&self) -> View<'_, T> {
-        View {
-            rows: self.rows,
-            cols: self.cols,
-            data: &self.data,
-        }
+        View { rows: self.rows, cols: self.cols, data: &self.data }
     }
 
     /// `blkdiag(a, b)`.
@@ -43,8 +35,7 @@ impl<T: Scalar> Matrix<T> {
         let mut out = Self::zeros(a.rows + b.rows, a.cols + b.cols);
         let cols = out.cols;
         a.view().scatter(&mut out.data, cols, |i| i, |j| j);
-        b.view()
-            .scatter(&mut out.data, cols, |i| a.rows + i, |j| a.cols + j);
+        b.view().scatter(&mut out.data, cols, |i| a.rows + i, |j| a.cols + j);
         out
     }
 }
@@ -111,13 +102,7 @@ impl<'a, T: Scalar> View<'a, T> {
     }
 
     /// Adds entry `(i, j)` to entry `(row(i), col(j))` of a row-major block of `cols` columns.
-    pub fn scatter(
-        &self,
-        out: &mut [T],
-        cols: usize,
-        row: impl Fn(usize) -> usize,
-        col: impl Fn(usize) -> usize,
-    ) {
+    pub fn scatter(&self, out: &mut [T], cols: usize, row: impl Fn(usize) -> usize, col: impl Fn(usize) -> usize) {
         for i in 0..self.rows {
             let out_row = &mut out[row(i) * cols..(row(i) + 1) * cols];
             for (j, &a) in self.row(i).iter().enumerate() {

@@ -48,9 +48,7 @@ pub enum MatrixError {
         value: f64,
     },
     /// Two matrices whose sizes do not fit each other.
-    #[error(
-        "{operation}: a {left_out} x {left_in} and a {right_out} x {right_in} matrix do not fit, {rule}"
-    )]
+    #[error("{operation}: a {left_out} x {left_in} and a {right_out} x {right_in} matrix do not fit, {rule}")]
     Shapes {
         /// The operation.
         operation: &'static str,
@@ -66,9 +64,7 @@ pub enum MatrixError {
         rule: &'static str,
     },
     /// Two matrices whose trees differ in depth.
-    #[error(
-        "{operation}: the left tree has {left} levels and the right one {right}, use equal depths"
-    )]
+    #[error("{operation}: the left tree has {left} levels and the right one {right}, use equal depths")]
     Depths {
         /// The operation.
         operation: &'static str,

@@ -45,9 +45,7 @@ impl Dense {
 
     fn times(&self, other: &Self) -> Self {
         assert_eq!(self.cols, other.rows);
-        Self::from_fn(self.rows, other.cols, |i, j| {
-            (0..self.cols).map(|k| self.at(i, k) * other.at(k, j)).sum()
-        })
+        Self::from_fn(self.rows, other.cols, |i, j| (0..self.cols).map(|k| self.at(i, k) * other.at(k, j)).sum())
     }
 
     fn plus(&self, other: &Self) -> Self {
@@ -82,11 +80,7 @@ fn definition(shape: Shape, parameters: &[f64]) -> Dense {
                 let (rows, cols) = size(i);
                 let (head, tail) = from.split_at(rows * cols);
                 *from = tail;
-                Dense {
-                    rows,
-                    cols,
-                    data: head.to_vec(),
-                }
+                Dense { rows, cols, data: head.to_vec() }
             })
             .collect();
         Dense::block_diagonal(&blocks)
@@ -94,11 +88,7 @@ fn definition(shape: Shape, parameters: &[f64]) -> Dense {
     fn level(shape: Shape, l: usize, from: &mut &[f64]) -> Dense {
         let count = 1 << l;
         let size = |n: usize, i: usize| {
-            if l == shape.levels {
-                (i + 1) * n / count - i * n / count
-            } else {
-                2 * shape.rank
-            }
+            if l == shape.levels { (i + 1) * n / count - i * n / count } else { 2 * shape.rank }
         };
         let d = read(from, count, |i| (size(shape.n_out, i), size(shape.n_in, i)));
         if l == 0 {
@@ -126,19 +116,11 @@ fn random(rng: &mut ChaCha8Rng, shape: Shape) -> Hss<f64> {
 }
 
 fn dense(a: &Hss<f64>) -> Dense {
-    Dense {
-        rows: a.n_out(),
-        cols: a.n_in(),
-        data: a.to_dense(),
-    }
+    Dense { rows: a.n_out(), cols: a.n_in(), data: a.to_dense() }
 }
 
 fn column(x: &[f64]) -> Dense {
-    Dense {
-        rows: x.len(),
-        cols: 1,
-        data: x.to_vec(),
-    }
+    Dense { rows: x.len(), cols: 1, data: x.to_vec() }
 }
 
 fn norm(x: &[f64]) -> f64 {
@@ -150,10 +132,7 @@ fn assert_close(got: &[f64], expected: &[f64], context: impl std::fmt::Debug) {
     assert_eq!(got.len(), expected.len(), "{context:?}");
     let difference: Vec<f64> = got.iter().zip(expected).map(|(a, b)| a - b).collect();
     let (error, scale) = (norm(&difference), norm(expected));
-    assert!(
-        error <= TOLERANCE * scale,
-        "{context:?}: error {error:e}, norm {scale:e}"
-    );
+    assert!(error <= TOLERANCE * scale, "{context:?}: error {error:e}, norm {scale:e}");
 }
 
 /// Corner cases first, then random shapes.
@@ -173,12 +152,7 @@ fn shapes() -> Vec<Shape> {
         (40, 3, 4, 9),
         (8, 8, 2, 2),
     ]
-    .map(|(n_out, n_in, levels, rank)| Shape {
-        n_out,
-        n_in,
-        levels,
-        rank,
-    })
+    .map(|(n_out, n_in, levels, rank)| Shape { n_out, n_in, levels, rank })
     .to_vec();
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     shapes.extend((0..120).map(|_| Shape {
@@ -223,10 +197,7 @@ fn apply_transpose_is_the_adjoint() {
         a.apply_transpose(&w, &mut aw).unwrap();
         let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
         let difference = (dot(&ax, &w) - dot(&x, &aw)).abs();
-        assert!(
-            difference <= TOLERANCE * norm(&ax) * norm(&w),
-            "{shape:?}: {difference:e}"
-        );
+        assert!(difference <= TOLERANCE * norm(&ax) * norm(&w), "{shape:?}: {difference:e}");
         let expected = dense(&a).transpose().times(&column(&w));
         assert_close(&aw, &expected.data, shape);
     }
@@ -274,10 +245,7 @@ fn transpose_is_the_dense_transpose_and_an_involution() {
 fn add_is_the_dense_sum() {
     let mut rng = ChaCha8Rng::seed_from_u64(7);
     for shape in shapes() {
-        let other = Shape {
-            rank: rng.random_range(0..=9),
-            ..shape
-        };
+        let other = Shape { rank: rng.random_range(0..=9), ..shape };
         let (a, b) = (random(&mut rng, shape), random(&mut rng, other));
         let sum = a.add(&b).unwrap();
         assert_eq!(sum.rank(), shape.rank + other.rank);
@@ -301,12 +269,7 @@ fn scale_is_the_dense_multiple() {
 fn multiply_is_the_dense_product() {
     let mut rng = ChaCha8Rng::seed_from_u64(9);
     for shape in shapes() {
-        let other = Shape {
-            n_out: shape.n_in,
-            n_in: rng.random_range(1..=48),
-            rank: rng.random_range(0..=9),
-            ..shape
-        };
+        let other = Shape { n_out: shape.n_in, n_in: rng.random_range(1..=48), rank: rng.random_range(0..=9), ..shape };
         let (a, b) = (random(&mut rng, shape), random(&mut rng, other));
         let product = a.multiply(&b).unwrap();
         assert_eq!((product.n_out(), product.n_in()), (shape.n_out, other.n_in));
@@ -323,12 +286,7 @@ fn a_chain_of_products_acts_like_its_factors() {
         let sizes = [21, 40, 13, 34];
         let factors: Vec<Hss<f64>> = (0..3)
             .map(|k| {
-                let shape = Shape {
-                    n_out: sizes[k],
-                    n_in: sizes[k + 1],
-                    levels,
-                    rank: k + 1,
-                };
+                let shape = Shape { n_out: sizes[k], n_in: sizes[k + 1], levels, rank: k + 1 };
                 random(&mut rng, shape)
             })
             .collect();
@@ -359,12 +317,7 @@ fn a_chain_of_products_acts_like_its_factors() {
 #[test]
 fn single_precision_follows_double_precision() {
     let mut rng = ChaCha8Rng::seed_from_u64(11);
-    let shape = Shape {
-        n_out: 45,
-        n_in: 37,
-        levels: 3,
-        rank: 2,
-    };
+    let shape = Shape { n_out: 45, n_in: 37, levels: 3, rank: 2 };
     let a = random(&mut rng, shape);
     let narrow = |x: &[f64]| x.iter().map(|&x| x as f32).collect::<Vec<f32>>();
     let a32 = Hss::from_parts(a.layout().clone(), narrow(a.data())).unwrap();
@@ -386,10 +339,7 @@ fn parts_go_in_and_come_out() {
     let a = Hss::from_parts(layout.clone(), data.clone()).unwrap();
     assert_eq!(
         format!("{a:?}"),
-        format!(
-            "Hss {{ n_out: 6, n_in: 5, levels: 1, rank: 2, parameters: {} }}",
-            data.len()
-        )
+        format!("Hss {{ n_out: 6, n_in: 5, levels: 1, rank: 2, parameters: {} }}", data.len())
     );
     let (back, parameters) = a.into_parts();
     assert_eq!((&*back, &parameters), (&layout, &data));
@@ -403,9 +353,7 @@ fn a_wrong_number_of_parameters_is_an_error() {
     let expected = layout.len();
     for got in [0, expected - 1, expected + 1] {
         let error = Hss::from_parts(layout.clone(), vec![0.0f64; got]).unwrap_err();
-        assert!(
-            matches!(error, MatrixError::Length { got: g, expected: e, .. } if (g, e) == (got, expected))
-        );
+        assert!(matches!(error, MatrixError::Length { got: g, expected: e, .. } if (g, e) == (got, expected)));
     }
 }
 
@@ -430,14 +378,7 @@ fn a_parameter_that_is_not_finite_is_located() {
     *data.last_mut().unwrap() = f32::NAN;
     assert!(matches!(
         Hss::from_parts(layout, data),
-        Err(MatrixError::NonFinite {
-            level: 0,
-            node: 0,
-            kind: 'D',
-            row: 1,
-            col: 1,
-            ..
-        })
+        Err(MatrixError::NonFinite { level: 0, node: 0, kind: 'D', row: 1, col: 1, .. })
     ));
 }
 
@@ -460,42 +401,17 @@ fn slices_of_the_wrong_length_are_errors_and_leave_the_output_alone() {
     wrong(a.apply_transpose_many(1, &long, &mut y6));
     assert_eq!((y4, y6), ([7.0; 4], [7.0; 6]));
     let error = a.apply(&long, &mut y6).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "apply, input x: the slice has 6 entries, pass 4"
-    );
+    assert_eq!(error.to_string(), "apply, input x: the slice has 6 entries, pass 4");
 }
 
 #[test]
 fn matrices_that_do_not_fit_are_errors() {
-    let zeros = |n_out, n_in, levels, rank| {
-        Hss::<f64>::zeros(HssLayout::new(n_out, n_in, levels, rank).unwrap())
-    };
+    let zeros = |n_out, n_in, levels, rank| Hss::<f64>::zeros(HssLayout::new(n_out, n_in, levels, rank).unwrap());
     let a = zeros(6, 4, 1, 1);
-    assert!(matches!(
-        a.multiply(&zeros(5, 4, 1, 1)),
-        Err(MatrixError::Shapes { .. })
-    ));
-    assert!(matches!(
-        a.multiply(&zeros(4, 4, 2, 1)),
-        Err(MatrixError::Depths {
-            left: 1,
-            right: 2,
-            ..
-        })
-    ));
-    assert!(matches!(
-        a.add(&zeros(4, 6, 1, 1)),
-        Err(MatrixError::Shapes { .. })
-    ));
-    assert!(matches!(
-        a.add(&zeros(6, 4, 0, 1)),
-        Err(MatrixError::Depths {
-            left: 1,
-            right: 0,
-            ..
-        })
-    ));
+    assert!(matches!(a.multiply(&zeros(5, 4, 1, 1)), Err(MatrixError::Shapes { .. })));
+    assert!(matches!(a.multiply(&zeros(4, 4, 2, 1)), Err(MatrixError::Depths { left: 1, right: 2, .. })));
+    assert!(matches!(a.add(&zeros(4, 6, 1, 1)), Err(MatrixError::Shapes { .. })));
+    assert!(matches!(a.add(&zeros(6, 4, 0, 1)), Err(MatrixError::Depths { left: 1, right: 0, .. })));
     assert_eq!(
         a.multiply(&a).unwrap_err().to_string(),
         "multiply: a 6 x 4 and a 6 x 4 matrix do not fit, the columns of the left must be the rows \
@@ -519,23 +435,11 @@ fn a_product_too_large_to_store_is_an_error() {
 fn overflow_is_an_error() {
     let layout = HssLayout::new(4, 4, 1, 1).unwrap();
     let huge = Hss::from_parts(layout.clone(), vec![1e200; layout.len()]).unwrap();
-    assert!(matches!(
-        huge.multiply(&huge),
-        Err(MatrixError::NonFinite { .. })
-    ));
-    assert!(matches!(
-        huge.scale(1e200),
-        Err(MatrixError::NonFinite { .. })
-    ));
+    assert!(matches!(huge.multiply(&huge), Err(MatrixError::NonFinite { .. })));
+    assert!(matches!(huge.scale(1e200), Err(MatrixError::NonFinite { .. })));
     let largest = Hss::from_parts(layout.clone(), vec![f64::MAX; layout.len()]).unwrap();
-    assert!(matches!(
-        largest.add(&largest),
-        Err(MatrixError::NonFinite { .. })
-    ));
+    assert!(matches!(largest.add(&largest), Err(MatrixError::NonFinite { .. })));
     for factor in [f64::NAN, f64::INFINITY] {
-        assert!(matches!(
-            huge.scale(factor),
-            Err(MatrixError::Factor { .. })
-        ));
+        assert!(matches!(huge.scale(factor), Err(MatrixError::Factor { .. })));
     }
 }

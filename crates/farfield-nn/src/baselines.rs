@@ -5,28 +5,28 @@
 //! training outputs with coefficients `a = x X^+`. So the outputs, which may be millions of numbers, are only streamed.
 //! The coefficients come from
 //!
-//! * the singular values of `X = U S V^T`, `a = x V S^-1 U^T`, where `X` has at most `2^23` entries and no more than 1024 samples or
-//!   unknowns; singular values below `tol s_max` count as zero, `tol = eps sqrt(max(samples, unknowns))` with the `eps` of
-//!   the type in which the data are stored;
-//! * else, or if the SVD does not converge, the eigenvalues of the Gram matrix `X X^T = U S^2 U^T`, `a = (x X^T) U S^-2 U^T`, with the
+//! * a complete orthogonal decomposition of `X` ([`crate::pseudo_inverse`]), where it has at most `2^23` entries and no more than
+//!   1024 samples or unknowns; pivots below `tol` times the largest count as zero, `tol = eps sqrt(max(samples, unknowns))` with the
+//!   `eps` of the type in which the data are stored;
+//! * else the eigenvalues of the Gram matrix `X X^T = U S^2 U^T`, `a = (x X^T) U S^-2 U^T`, with the
 //!   same tolerance but at least `sqrt(eps samples)` in double precision, since squares are rounded. At most 4096 samples.
 //!
 //! Data are used as they are, not normalised. The first form costs `O(samples unknowns min(samples, unknowns))`, the second `O(samples^2
 //! unknowns)` operations and streams the inputs several times when they exceed 256 MiB.
 
-use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, MatRef, Par, Side as Triangle};
+use faer::{Mat, MatRef, Side as Triangle};
 use farfield_data::{DType, Dataset, Side};
 use rayon::prelude::*;
 
 use crate::error::NnError;
 use crate::metrics::Evaluation;
+use crate::pseudo_inverse::{product, pseudo_inverse};
 use crate::training_data::Samples;
 
-/// Largest matrix whose singular values are computed, in entries.
-const SVD_ENTRIES: usize = 1 << 23;
+/// Largest matrix that is factored, in entries.
+const FACTOR_ENTRIES: usize = 1 << 23;
 /// Largest smaller side of such a matrix.
-const SVD_SIDE: usize = 1024;
+const FACTOR_SIDE: usize = 1024;
 /// Most samples for the Gram form.
 const GRAM_SAMPLES: usize = 4096;
 /// Numbers of one side of the samples that are held at once.
@@ -81,8 +81,8 @@ impl MeanPredictor {
 /// How the least-squares problem was solved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeastSquaresForm {
-    /// By the singular values of the inputs.
-    Svd,
+    /// By orthogonal factors of the inputs.
+    Factors,
     /// By the eigenvalues of their Gram matrix.
     Gram,
 }
@@ -92,7 +92,7 @@ pub struct LinearLeastSquares<'a> {
     train: Samples<'a>,
     form: LeastSquaresForm,
     rank: usize,
-    /// Coefficients of a test sample are its row times this: the input itself (SVD), or its inner products with the
+    /// Coefficients of a test sample are its row times this: the input itself (factors), or its inner products with the
     /// training inputs (Gram). One column a training sample.
     solver: Mat<f64>,
 }
@@ -102,7 +102,7 @@ impl<'a> LinearLeastSquares<'a> {
     ///
     /// # Errors
     /// An empty set, values that are not finite, data that cannot be read; more than 4096 samples and too many unknowns
-    /// for the SVD; factorisations that do not converge.
+    /// for factors; eigenvalues that do not converge.
     pub fn fit(train: Samples<'a>) -> Result<Self, NnError> {
         let (samples, unknowns) = (train.indices.len(), train.dataset.input_shape().len());
         if samples == 0 {
@@ -114,9 +114,10 @@ impl<'a> LinearLeastSquares<'a> {
             DType::F64 => f64::EPSILON,
         };
         let tolerance = epsilon * (samples.max(unknowns) as f64).sqrt();
-        let small = samples.saturating_mul(unknowns) <= SVD_ENTRIES && samples.min(unknowns) <= SVD_SIDE;
-        if small && let Some((solver, rank)) = by_svd(train, tolerance)? {
-            return Ok(Self { train, form: LeastSquaresForm::Svd, rank, solver });
+        let small = samples.saturating_mul(unknowns) <= FACTOR_ENTRIES && samples.min(unknowns) <= FACTOR_SIDE;
+        if small {
+            let (solver, rank) = by_factors(train, tolerance)?;
+            return Ok(Self { train, form: LeastSquaresForm::Factors, rank, solver });
         }
         if samples > GRAM_SAMPLES {
             return Err(NnError::Unsupported {
@@ -158,7 +159,7 @@ impl<'a> LinearLeastSquares<'a> {
         let mut sums = Evaluation::collect();
         for block in blocks(test.indices, input.max(output)) {
             let features = match self.form {
-                LeastSquaresForm::Svd => {
+                LeastSquaresForm::Factors => {
                     let x = read(theirs, Side::Input, block)?;
                     MatRef::from_row_major_slice(&x, block.len(), input).to_owned()
                 }
@@ -181,23 +182,11 @@ impl<'a> LinearLeastSquares<'a> {
     }
 }
 
-/// `X^+` as `[unknowns, samples]` and the rank; `None` if the SVD does not converge.
-fn by_svd(train: Samples<'_>, tolerance: f64) -> Result<Option<(Mat<f64>, usize)>, NnError> {
+/// `X^+` as `[unknowns, samples]` and the rank.
+fn by_factors(train: Samples<'_>, tolerance: f64) -> Result<(Mat<f64>, usize), NnError> {
     let (samples, unknowns) = (train.indices.len(), train.dataset.input_shape().len());
     let x = read(train.dataset, Side::Input, train.indices)?;
-    let Ok(svd) = MatRef::from_row_major_slice(&x, samples, unknowns).to_owned().thin_svd() else {
-        tracing::warn!("the SVD of the inputs did not converge, least squares by their Gram matrix instead");
-        return Ok(None);
-    };
-    let values: Vec<f64> = svd.S().column_vector().iter().copied().collect();
-    let largest = values.first().copied().unwrap_or(0.0);
-    let rank = values.iter().filter(|&&s| s > tolerance * largest).count();
-    let mut scaled = svd.V().subcols(0, rank).to_owned();
-    for (j, s) in values[..rank].iter().enumerate() {
-        scaled.as_mut().col_mut(j).iter_mut().for_each(|v| *v /= s);
-    }
-    let solver = product(scaled.as_ref(), svd.U().subcols(0, rank).transpose());
-    Ok(Some((solver, rank)))
+    Ok(pseudo_inverse(MatRef::from_row_major_slice(&x, samples, unknowns), tolerance))
 }
 
 /// `(X X^T)^+` and the rank.
@@ -264,10 +253,8 @@ fn add_combinations(prediction: &mut [f64], coefficients: MatRef<'_, f64>, y: &[
     let y = MatRef::from_row_major_slice(y, known, len);
     let starts: Vec<usize> = (0..len).step_by(COLUMNS).collect();
     for group in starts.chunks(16) {
-        let parts: Vec<Mat<f64>> = group
-            .par_iter()
-            .map(|&start| product(coefficients, y.subcols(start, COLUMNS.min(len - start))))
-            .collect();
+        let parts: Vec<Mat<f64>> =
+            group.par_iter().map(|&start| product(coefficients, y.subcols(start, COLUMNS.min(len - start)))).collect();
         for (&start, part) in group.iter().zip(&parts) {
             for (i, row) in prediction.chunks_exact_mut(len).enumerate() {
                 let target = row[start..].iter_mut().zip(part.row(i).iter());
@@ -275,12 +262,6 @@ fn add_combinations(prediction: &mut [f64], coefficients: MatRef<'_, f64>, y: &[
             }
         }
     }
-}
-
-fn product(a: MatRef<'_, f64>, b: MatRef<'_, f64>) -> Mat<f64> {
-    let mut c = Mat::zeros(a.nrows(), b.ncols());
-    matmul(c.as_mut(), Accum::Replace, a, b, 1.0, Par::Seq);
-    c
 }
 
 /// Pieces of a list of samples of `len` numbers that fit into memory.
@@ -329,10 +310,9 @@ mod tests {
             let data = dataset(samples + 6, n, 9, span);
             let all: Vec<usize> = (0..samples + 6).collect();
             let (train, test) = all.split_at(samples);
-            let (train, test) =
-                (Samples { dataset: &data, indices: train }, Samples { dataset: &data, indices: test });
+            let (train, test) = (Samples { dataset: &data, indices: train }, Samples { dataset: &data, indices: test });
             let fit = LinearLeastSquares::fit(train).unwrap();
-            assert_eq!((fit.form(), fit.rank()), (LeastSquaresForm::Svd, span.min(samples)));
+            assert_eq!((fit.form(), fit.rank()), (LeastSquaresForm::Factors, span.min(samples)));
             let error = fit.evaluate(test).unwrap().relative_l2;
             assert!(error < 1e-12, "{error}");
 

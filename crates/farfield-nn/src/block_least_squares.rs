@@ -1,16 +1,16 @@
 //! A block-diagonal matrix fitted by least squares: what a model without any far field can do at best.
 //!
 //! On 1D fields with the leaves of an HSS matrix, every leaf of the output is fitted from the same leaf of the input,
-//! `min ||X_i D_i^T - Y_i||_F` of minimum norm, by the singular values of `X_i`. Where this is as good as a model with a
+//! `min ||X_i D_i^T - Y_i||_F` of minimum norm, by [`crate::pseudo_inverse`]. Where this is as good as a model with a
 //! far field, the data do not test the far field. Cost: `O(samples n m)` for leaves of size `m`.
 
-use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, MatRef, Par};
+use faer::{Mat, MatRef};
 use farfield_data::Side;
 use farfield_kernels::HssLayout;
 
 use crate::error::NnError;
 use crate::metrics::Evaluation;
+use crate::pseudo_inverse::{product, pseudo_inverse};
 use crate::training_data::Samples;
 
 /// Samples that are read and predicted together.
@@ -25,16 +25,19 @@ pub struct BlockLeastSquares {
 }
 
 impl BlockLeastSquares {
-    /// Fits the leaves of a tree with `2^levels` leaves. Singular values below `eps sqrt(max(samples, m))` of the largest count
-    /// as zero, with the `eps` of double precision.
+    /// Fits the leaves of a tree with `2^levels` leaves. Pivots below `eps sqrt(max(samples, m))` of the largest count as zero, with the `eps` of double precision.
     ///
     /// # Errors
-    /// An empty set, data that are not 1D fields of one channel, data that cannot be read, an SVD that does not converge.
+    /// An empty set, data that are not 1D fields of one channel, data that cannot be read.
     pub fn fit(train: Samples<'_>, levels: usize) -> Result<Self, NnError> {
         let (input, output) = (train.dataset.input_shape(), train.dataset.output_shape());
         for shape in [input, output] {
             if shape.channels != 1 || shape.dims() != 1 {
-                return Err(NnError::shape("fields of block-diagonal least squares", shape, "1D fields of one channel"));
+                return Err(NnError::shape(
+                    "fields of block-diagonal least squares",
+                    shape,
+                    "1D fields of one channel",
+                ));
             }
         }
         if train.indices.is_empty() {
@@ -50,9 +53,10 @@ impl BlockLeastSquares {
             .map(|i| {
                 let (columns, rows) = (layout.leaf_in(i), layout.leaf_out(i));
                 let (x, y) = (x.subcols(columns.start, columns.len()), y.subcols(rows.start, rows.len()));
-                minimum_norm(x, y)
+                let tolerance = f64::EPSILON * (x.nrows().max(x.ncols()) as f64).sqrt();
+                product(pseudo_inverse(x, tolerance).0.as_ref(), y)
             })
-            .collect::<Result<_, _>>()?;
+            .collect();
         Ok(Self { layout, blocks })
     }
 
@@ -94,31 +98,6 @@ impl BlockLeastSquares {
     }
 }
 
-/// `X^+ Y`.
-fn minimum_norm(x: MatRef<'_, f64>, y: MatRef<'_, f64>) -> Result<Mat<f64>, NnError> {
-    if x.ncols() == 0 || y.ncols() == 0 {
-        return Ok(Mat::zeros(x.ncols(), y.ncols()));
-    }
-    let svd = x.to_owned().thin_svd().map_err(|e| NnError::Unsupported {
-        operation: "block-diagonal least squares",
-        reason: format!("the singular values of a leaf did not converge ({e:?})"),
-    })?;
-    let values: Vec<f64> = svd.S().column_vector().iter().copied().collect();
-    let limit = f64::EPSILON * (x.nrows().max(x.ncols()) as f64).sqrt() * values.first().copied().unwrap_or(0.0);
-    let rank = values.iter().filter(|&&s| s > limit).count();
-    let mut right = product(svd.U().subcols(0, rank).transpose(), y);
-    for (j, s) in values[..rank].iter().enumerate() {
-        right.as_mut().row_mut(j).iter_mut().for_each(|v| *v /= s);
-    }
-    Ok(product(svd.V().subcols(0, rank), right.as_ref()))
-}
-
-fn product(a: MatRef<'_, f64>, b: MatRef<'_, f64>) -> Mat<f64> {
-    let mut c = Mat::zeros(a.nrows(), b.ncols());
-    matmul(c.as_mut(), Accum::Replace, a, b, 1.0, Par::Seq);
-    c
-}
-
 fn read(samples: Samples<'_>, side: Side) -> Result<Vec<f64>, NnError> {
     let mut values = vec![0.0; samples.indices.len() * samples.dataset.shape(side).len()];
     samples.dataset.read_side(side, samples.indices, &mut values)?;
@@ -135,8 +114,8 @@ mod tests {
         let n = 10;
         let (mut x, mut y) = (Vec::new(), Vec::new());
         for s in 0..40 {
-            let f: Vec<f64> = (0..n).map(|i| ((s * n + i) as f64 * 1.7 + (s as f64).powi(2)).sin()).collect();
-            let leaf = |i: usize| i * 4 / n;
+            let f: Vec<f64> = (0..n).map(|i| (((s * n + i) * (s * n + i)) as f64 * 0.71).sin()).collect();
+            let leaf = |i: usize| (0..4).rev().find(|leaf| leaf * n / 4 <= i);
             y.extend((0..n).map(|i| {
                 (0..n).map(|j| if leaf(i) == leaf(j) { (i + 2 * j) as f64 } else { far } * f[j]).sum::<f64>()
             }));
@@ -162,7 +141,8 @@ mod tests {
 
     #[test]
     fn other_fields_and_empty_sets_are_errors() {
-        let data = Dataset::from_arrays("2d", vec![0.0; 64], &[1, 8, 8], vec![0.0; 64], &[1, 8, 8], &OpenOptions::default());
+        let data =
+            Dataset::from_arrays("2d", vec![0.0; 64], &[1, 8, 8], vec![0.0; 64], &[1, 8, 8], &OpenOptions::default());
         let data = data.unwrap();
         assert!(BlockLeastSquares::fit(Samples { dataset: &data, indices: &[0] }, 1).is_err());
         assert!(BlockLeastSquares::fit(Samples { dataset: &set(0.0), indices: &[] }, 1).is_err());

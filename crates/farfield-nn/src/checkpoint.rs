@@ -136,7 +136,10 @@ impl Identity {
             ));
         }
         if self.normalizers != saved.normalizers {
-            return Err(NnError::file(path, "the data are scaled differently than before: continue with the same data"));
+            return Err(NnError::file(
+                path,
+                "the data are scaled differently than before: continue with the same data",
+            ));
         }
         let (now, before) = (serde_json::json!(self.train), serde_json::json!(saved.train));
         let keys = now.as_object().into_iter().chain(before.as_object()).flat_map(|o| o.keys());

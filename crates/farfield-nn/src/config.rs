@@ -59,10 +59,7 @@ pub struct ModelConfig {
     #[serde(deserialize_with = "field::depth")]
     pub depth: usize,
     /// Grid of the inner layers, points along every axis. Default: the grid of the input.
-    #[serde(
-        deserialize_with = "field::embedding",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(deserialize_with = "field::embedding", skip_serializing_if = "Option::is_none")]
     pub embedding: Option<Vec<usize>>,
     /// Map from the input to the inner grid: `"none"` (default), `"hss"`, `"full"`, `"tensor"`.
     pub lift: MapKind,
@@ -112,9 +109,7 @@ impl ModelConfig {
 
     /// The inner grid for a given input.
     pub fn inner_grid(&self, input: &FieldShape) -> Vec<usize> {
-        self.embedding
-            .clone()
-            .unwrap_or_else(|| input.grid.clone())
+        self.embedding.clone().unwrap_or_else(|| input.grid.clone())
     }
 
     /// Checks every field by itself.
@@ -124,17 +119,11 @@ impl ModelConfig {
     pub fn validate(&self) -> Result<(), NnError> {
         let max = farfield_kernels::layout::MAX_LEVELS;
         if self.levels > max {
-            return Err(NnError::config(
-                "model.levels",
-                self.levels,
-                format!("must be at most {max}"),
-            ));
+            return Err(NnError::config("model.levels", self.levels, format!("must be at most {max}")));
         }
-        for (field, value) in [
-            ("model.outer_rank", self.outer_rank),
-            ("model.depth", self.depth),
-            ("model.lift_rank", self.lift_rank),
-        ] {
+        for (field, value) in
+            [("model.outer_rank", self.outer_rank), ("model.depth", self.depth), ("model.lift_rank", self.lift_rank)]
+        {
             if value == 0 {
                 return Err(NnError::config(field, value, "must be at least 1"));
             }
@@ -169,10 +158,9 @@ impl ModelConfig {
                 format!("the data have {} axes", input.dims()),
             ));
         }
-        for (field, kind, shape, what) in [
-            ("model.lift", self.lift, input, "input"),
-            ("model.project", self.project, output, "output"),
-        ] {
+        for (field, kind, shape, what) in
+            [("model.lift", self.lift, input, "input"), ("model.project", self.project, output, "output")]
+        {
             if kind == MapKind::Tensor {
                 continue;
             }
@@ -191,11 +179,7 @@ impl ModelConfig {
                 return Err(NnError::config(
                     field,
                     name,
-                    format!(
-                        "the {what} has {} axes and the inner grid {}: {tensor_only}",
-                        shape.dims(),
-                        inner.len()
-                    ),
+                    format!("the {what} has {} axes and the inner grid {}: {tensor_only}", shape.dims(), inner.len()),
                 ));
             }
             if kind == MapKind::None && shape.grid != inner {
@@ -313,10 +297,7 @@ pub struct TrainConfig {
     #[serde(deserialize_with = "field::epochs")]
     pub epochs: usize,
     /// Optimiser steps; overrides `epochs` when given (table 8).
-    #[serde(
-        deserialize_with = "field::steps",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(deserialize_with = "field::steps", skip_serializing_if = "Option::is_none")]
     pub steps: Option<u64>,
     /// Samples a step. Default 256; the last batch of an epoch may be smaller.
     #[serde(deserialize_with = "field::batch_size")]
@@ -352,10 +333,7 @@ pub struct TrainConfig {
     pub checkpoint_every: usize,
     /// Stop when the validation error has not fallen for so many validations, and return to the best
     /// parameters. Default: off.
-    #[serde(
-        deserialize_with = "field::early_stopping",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(deserialize_with = "field::early_stopping", skip_serializing_if = "Option::is_none")]
     pub early_stopping: Option<usize>,
     /// Seed of weights and of the order of samples. Default 1.
     #[serde(deserialize_with = "field::seed")]
@@ -404,20 +382,14 @@ impl TrainConfig {
             ("train.steps", self.steps.unwrap_or(1)),
             ("train.batch_size", self.batch_size as u64),
             ("train.validate_every", self.validate_every as u64),
-            (
-                "train.early_stopping",
-                self.early_stopping.unwrap_or(1) as u64,
-            ),
+            ("train.early_stopping", self.early_stopping.unwrap_or(1) as u64),
         ];
         for (field, value) in positive {
             if value == 0 {
                 return Err(NnError::config(field, value, "must be at least 1"));
             }
         }
-        for (field, value) in [
-            ("train.learning_rate", self.learning_rate),
-            ("train.epsilon", self.epsilon),
-        ] {
+        for (field, value) in [("train.learning_rate", self.learning_rate), ("train.epsilon", self.epsilon)] {
             finite(field, value)?;
             if value <= 0.0 {
                 return Err(NnError::config(field, value, "must be positive"));
@@ -458,8 +430,7 @@ impl TrainConfig {
 
     /// Number of optimiser steps for a training set of `samples`.
     pub fn total_steps(&self, samples: usize) -> u64 {
-        self.steps
-            .unwrap_or(self.epochs as u64 * self.steps_per_epoch(samples))
+        self.steps.unwrap_or(self.epochs as u64 * self.steps_per_epoch(samples))
     }
 
     /// Number of batches of one pass over `samples`.
@@ -474,22 +445,13 @@ impl TrainConfig {
 /// projection as a fourth HSS layer.
 pub fn preset_table3() -> (ModelConfig, TrainConfig) {
     let (model, train) = preset_table9();
-    let train = TrainConfig {
-        epochs: 1000,
-        ..train
-    };
+    let train = TrainConfig { epochs: 1000, ..train };
     (model, train)
 }
 
 /// Table 5: 2D Poisson.
 pub fn preset_table5() -> (ModelConfig, TrainConfig) {
-    let model = ModelConfig {
-        levels: 2,
-        rank: 2,
-        outer_rank: 8,
-        depth: 3,
-        ..ModelConfig::default()
-    };
+    let model = ModelConfig { levels: 2, rank: 2, outer_rank: 8, depth: 3, ..ModelConfig::default() };
     let train = TrainConfig {
         epochs: 500,
         batch_size: 128,
@@ -503,13 +465,7 @@ pub fn preset_table5() -> (ModelConfig, TrainConfig) {
 
 /// Table 8: data efficiency on 3D Poisson.
 pub fn preset_table8() -> (ModelConfig, TrainConfig) {
-    let model = ModelConfig {
-        levels: 2,
-        rank: 4,
-        outer_rank: 2,
-        depth: 1,
-        ..ModelConfig::default()
-    };
+    let model = ModelConfig { levels: 2, rank: 4, outer_rank: 2, depth: 1, ..ModelConfig::default() };
     let train = TrainConfig {
         steps: Some(16_000),
         batch_size: 16,
@@ -523,12 +479,7 @@ pub fn preset_table8() -> (ModelConfig, TrainConfig) {
 
 /// Table 9: data efficiency on 1D Poisson.
 pub fn preset_table9() -> (ModelConfig, TrainConfig) {
-    let model = ModelConfig {
-        levels: 3,
-        rank: 2,
-        depth: 3,
-        ..ModelConfig::default()
-    };
+    let model = ModelConfig { levels: 3, rank: 2, depth: 3, ..ModelConfig::default() };
     let train = TrainConfig {
         epochs: 500,
         batch_size: 256,
@@ -541,11 +492,7 @@ pub fn preset_table9() -> (ModelConfig, TrainConfig) {
 }
 
 fn finite(field: &'static str, value: f64) -> Result<(), NnError> {
-    if value.is_finite() {
-        Ok(())
-    } else {
-        Err(NnError::config(field, value, "must be a finite number"))
-    }
+    if value.is_finite() { Ok(()) } else { Err(NnError::config(field, value, "must be a finite number")) }
 }
 
 /// Whole numbers that must not be negative, read so that the error names the field.
@@ -568,8 +515,7 @@ mod field {
         }
 
         fn visit_i64<E: Error>(self, value: i64) -> Result<u64, E> {
-            u64::try_from(value)
-                .map_err(|_| E::custom(format!("{} = {value}: must not be negative", self.0)))
+            u64::try_from(value).map_err(|_| E::custom(format!("{} = {value}: must not be negative", self.0)))
         }
 
         fn visit_f64<E: Error>(self, value: f64) -> Result<u64, E> {
@@ -589,21 +535,18 @@ mod field {
         fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<usize>, A::Error> {
             let mut counts = Vec::new();
             while let Some(value) = list.next_element::<i64>()? {
-                counts.push(usize::try_from(value).map_err(|_| {
-                    A::Error::custom(format!("{} contains {value}: must not be negative", self.0))
-                })?);
+                counts.push(
+                    usize::try_from(value)
+                        .map_err(|_| A::Error::custom(format!("{} contains {value}: must not be negative", self.0)))?,
+                );
             }
             Ok(counts)
         }
     }
 
-    fn count<'de, D: Deserializer<'de>, T: TryFrom<u64>>(
-        deserializer: D,
-        name: &'static str,
-    ) -> Result<T, D::Error> {
+    fn count<'de, D: Deserializer<'de>, T: TryFrom<u64>>(deserializer: D, name: &'static str) -> Result<T, D::Error> {
         let value = deserializer.deserialize_any(Count(name))?;
-        T::try_from(value)
-            .map_err(|_| D::Error::custom(format!("{name} = {value}: too large for this machine")))
+        T::try_from(value).map_err(|_| D::Error::custom(format!("{name} = {value}: too large for this machine")))
     }
 
     macro_rules! counts {
@@ -634,15 +577,11 @@ mod field {
         count(d, "train.steps").map(Some)
     }
 
-    pub(super) fn early_stopping<'de, D: Deserializer<'de>>(
-        d: D,
-    ) -> Result<Option<usize>, D::Error> {
+    pub(super) fn early_stopping<'de, D: Deserializer<'de>>(d: D) -> Result<Option<usize>, D::Error> {
         count(d, "train.early_stopping").map(Some)
     }
 
-    pub(super) fn embedding<'de, D: Deserializer<'de>>(
-        d: D,
-    ) -> Result<Option<Vec<usize>>, D::Error> {
+    pub(super) fn embedding<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Vec<usize>>, D::Error> {
         d.deserialize_seq(Counts("model.embedding")).map(Some)
     }
 }
@@ -663,12 +602,7 @@ mod tests {
     fn empty_tables_are_the_defaults_and_presets_are_valid() {
         assert_eq!(model("{}").unwrap(), ModelConfig::default());
         assert_eq!(train("{}").unwrap(), TrainConfig::default());
-        for (m, t) in [
-            preset_table3(),
-            preset_table5(),
-            preset_table8(),
-            preset_table9(),
-        ] {
+        for (m, t) in [preset_table3(), preset_table5(), preset_table8(), preset_table9()] {
             m.validate().unwrap();
             t.validate().unwrap();
             let text = serde_json::to_string(&(&m, &t)).unwrap();
@@ -725,10 +659,7 @@ mod tests {
             ("train.clip_norm", TrainConfig { clip_norm: -1.0, ..base() }),
             ("train.slope_penalty", TrainConfig { slope_penalty: f64::NAN, ..base() }),
             ("train.early_stopping", TrainConfig { early_stopping: Some(0), ..base() }),
-            (
-                "train.precision",
-                TrainConfig { device: DeviceKind::Wgpu, precision: Precision::F64, ..base() },
-            ),
+            ("train.precision", TrainConfig { device: DeviceKind::Wgpu, precision: Precision::F64, ..base() }),
         ];
         for (field, config) in bad_trainings {
             let error = config.validate().unwrap_err().to_string();
@@ -739,9 +670,7 @@ mod tests {
     #[test]
     fn shapes_that_do_not_fit_name_lift_or_project() {
         let one = FieldShape::new(1, &[64]);
-        let check = |m: &ModelConfig, i: &FieldShape, o: &FieldShape| {
-            m.check_shapes(i, o).map_err(|e| e.to_string())
-        };
+        let check = |m: &ModelConfig, i: &FieldShape, o: &FieldShape| m.check_shapes(i, o).map_err(|e| e.to_string());
         let plain = ModelConfig::default();
         assert!(check(&plain, &one, &one).is_ok());
         let wide = ModelConfig { embedding: Some(vec![128]), ..Default::default() };

@@ -118,14 +118,7 @@ fn unpack<T: Float>(panels: &FlexTensor, shape: PanelShape) -> FlexTensor {
 }
 
 /// One layer forward, on the layout of the stack.
-fn apply<T: Float>(
-    spec: &LayerSpec,
-    batch: usize,
-    x: &[T],
-    weights: &[T],
-    slope: Option<T>,
-    keep: bool,
-) -> Forward<T> {
+fn apply<T: Float>(spec: &LayerSpec, batch: usize, x: &[T], weights: &[T], slope: Option<T>, keep: bool) -> Forward<T> {
     let outer_rank = spec.outer_rank();
     match spec.modes() {
         [a] if outer_rank == 1 => Layer1d { layout: a, batch }.forward(x, weights, slope, keep),
@@ -144,9 +137,7 @@ fn differentiate<T: Float>(state: &LayerState, dy: &mut [T], need_dx: bool) -> B
     let slope = state.slope.as_ref().map(|slope| values::<T>(slope)[0]);
     match spec.modes() {
         [a] => Layer1d { layout: a, batch }.backward(x, weights, slope, saved, dy, need_dx),
-        [a, b] => {
-            Layer2d { first: a, second: b, outer_rank, batch }.backward(x, weights, slope, saved, dy, need_dx)
-        }
+        [a, b] => Layer2d { first: a, second: b, outer_rank, batch }.backward(x, weights, slope, saved, dy, need_dx),
         [a, b, c] => Layer3d { modes: [a, b, c], outer_rank, batch }.backward(x, weights, slope, saved, dy, need_dx),
         _ => unreachable!("a layer on one, two or three axes"),
     }

@@ -91,48 +91,25 @@ pub enum NnError {
 
 impl NnError {
     /// A configuration error.
-    pub(crate) fn config(
-        field: &'static str,
-        value: impl std::fmt::Display,
-        reason: impl Into<String>,
-    ) -> Self {
-        Self::Config {
-            field,
-            value: value.to_string(),
-            reason: reason.into(),
-        }
+    pub(crate) fn config(field: &'static str, value: impl std::fmt::Display, reason: impl Into<String>) -> Self {
+        Self::Config { field, value: value.to_string(), reason: reason.into() }
     }
 
     /// A shape error.
-    pub(crate) fn shape(
-        what: &'static str,
-        got: impl std::fmt::Display,
-        expected: impl std::fmt::Display,
-    ) -> Self {
-        Self::Shape {
-            what,
-            got: got.to_string(),
-            expected: expected.to_string(),
-        }
+    pub(crate) fn shape(what: &'static str, got: impl std::fmt::Display, expected: impl std::fmt::Display) -> Self {
+        Self::Shape { what, got: got.to_string(), expected: expected.to_string() }
     }
 
     /// An error about the contents of a file. Line breaks in `what` are flattened.
     pub(crate) fn file(path: &Path, what: impl std::fmt::Display) -> Self {
         let text = what.to_string();
         let what: Vec<&str> = text.split_whitespace().collect();
-        Self::File {
-            path: path.to_owned(),
-            what: what.join(" "),
-        }
+        Self::File { path: path.to_owned(), what: what.join(" ") }
     }
 
     /// An error of the operating system, to be used with `map_err`.
     pub(crate) fn io(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::Io {
-            path,
-            action,
-            source,
-        }
+        move |source| Self::Io { path, action, source }
     }
 }

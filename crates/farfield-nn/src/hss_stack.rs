@@ -23,11 +23,7 @@ impl HssStack {
     /// When two neighbours do not fit.
     pub fn new(layers: Vec<HssLayer>) -> Self {
         for pair in layers.windows(2) {
-            assert_eq!(
-                pair[0].spec().grid_out(),
-                pair[1].spec().grid_in(),
-                "grids of neighbouring layers"
-            );
+            assert_eq!(pair[0].spec().grid_out(), pair[1].spec().grid_in(), "grids of neighbouring layers");
         }
         Self { layers }
     }

@@ -28,18 +28,10 @@ impl LayerSpec {
     /// than 2^31 parameters.
     pub fn new(modes: Vec<Arc<HssLayout>>, outer_rank: usize) -> Result<Self, NnError> {
         if !(1..=3).contains(&modes.len()) {
-            return Err(NnError::shape(
-                "modes of a layer",
-                modes.len(),
-                "1, 2 or 3 grid axes",
-            ));
+            return Err(NnError::shape("modes of a layer", modes.len(), "1, 2 or 3 grid axes"));
         }
         if outer_rank == 0 {
-            return Err(NnError::config(
-                "model.outer_rank",
-                0,
-                "must be at least 1",
-            ));
+            return Err(NnError::config("model.outer_rank", 0, "must be at least 1"));
         }
         let fits = modes
             .iter()

@@ -67,6 +67,7 @@ pub mod model_file;
 pub mod neural_hss;
 pub mod optimizer;
 pub mod parameters;
+mod pseudo_inverse;
 mod safetensors_file;
 pub mod schedule;
 pub mod tensor_map;

@@ -63,8 +63,7 @@ pub fn save(path: &Path, model: &NeuralHss, normalizers: &Normalizers, precision
         precision,
     };
     let config = serde_json::to_string(&description).map_err(|e| NnError::file(path, e))?;
-    let metadata =
-        BTreeMap::from([("format", FORMAT.to_owned()), ("version", VERSION.to_owned()), ("config", config)]);
+    let metadata = BTreeMap::from([("format", FORMAT.to_owned()), ("version", VERSION.to_owned()), ("config", config)]);
     let tensors = match precision {
         Precision::F32 => named_tensors::<f32>(model),
         Precision::F64 => named_tensors::<f64>(model),
@@ -87,7 +86,11 @@ pub fn load(path: &Path, device: &Device) -> Result<SavedModel, NnError> {
     for (what, normalizer, shape) in [("input", &normalizers.input, &input), ("output", &normalizers.output, &output)] {
         if normalizer.channels() != shape.channels {
             let (got, expected) = (normalizer.channels(), shape.channels);
-            return Err(in_file(NnError::shape("channels of the normalizers", format!("{got} of the {what}"), expected)));
+            return Err(in_file(NnError::shape(
+                "channels of the normalizers",
+                format!("{got} of the {what}"),
+                expected,
+            )));
         }
     }
     config.check_shapes(&input, &output).map_err(in_file)?;
@@ -156,7 +159,8 @@ fn named_tensors<T: Real + burn::tensor::Element>(model: &NeuralHss) -> Result<V
             Some(LinearMap::Tensor(map)) => {
                 let (c, u, v) = map.factors();
                 let shape = c.dims();
-                tensors.push(NamedTensor { name: format!("{prefix}.c"), data: TensorData::new(host::<T, _>(c)?, shape) });
+                tensors
+                    .push(NamedTensor { name: format!("{prefix}.c"), data: TensorData::new(host::<T, _>(c)?, shape) });
                 for (kind, list) in [("u", u), ("v", v)] {
                     for (j, factor) in list.into_iter().enumerate() {
                         let shape = factor.dims();
@@ -173,9 +177,10 @@ fn named_tensors<T: Real + burn::tensor::Element>(model: &NeuralHss) -> Result<V
 /// The values of a tensor of type `T`.
 fn host<T: Real + burn::tensor::Element, const D: usize>(tensor: Tensor<D>) -> Result<Vec<T>, NnError> {
     let dtype = tensor.dtype();
-    tensor.into_data().try_into_vec::<T>().map_err(|_| {
-        NnError::shape("float type of the model", format!("{dtype:?}"), T::DTYPE)
-    })
+    tensor
+        .into_data()
+        .try_into_vec::<T>()
+        .map_err(|_| NnError::shape("float type of the model", format!("{dtype:?}"), T::DTYPE))
 }
 
 /// Takes tensors out of the contents of a file, one by one, and checks each.
@@ -201,9 +206,11 @@ impl Reader<'_> {
         // Every other array of the layer then has at most about 4 r^2 entries for each entry of this one.
         let rank_fits = config.effective_rank() == 0
             || levels == 0
-            || self.contents.tensors.get(&format!("layers.0.mode0.level{levels}.U")).is_some_and(|u| {
-                u.shape().as_slice().last() == Some(&config.effective_rank())
-            });
+            || self
+                .contents
+                .tensors
+                .get(&format!("layers.0.mode0.level{levels}.U"))
+                .is_some_and(|u| u.shape().as_slice().last() == Some(&config.effective_rank()));
         if fits && rank_fits {
             return Ok(());
         }
@@ -271,9 +278,8 @@ impl Reader<'_> {
                 let terms = config.lift_rank;
                 let c = self.take(&format!("{prefix}.c"), &[terms])?;
                 let mut factors = |kind: &str, shape: &[usize]| -> Result<Vec<(usize, Vec<f64>)>, NnError> {
-                    let one = |(j, &d): (usize, &usize)| {
-                        Ok((d, self.take(&format!("{prefix}.{kind}{j}"), &[terms, d])?))
-                    };
+                    let one =
+                        |(j, &d): (usize, &usize)| Ok((d, self.take(&format!("{prefix}.{kind}{j}"), &[terms, d])?));
                     shape.iter().enumerate().map(one).collect()
                 };
                 let (u, v) = (factors("u", to)?, factors("v", from)?);

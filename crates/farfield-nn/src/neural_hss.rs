@@ -89,15 +89,9 @@ impl NeuralHss {
             Ok(match kind {
                 MapKind::None | MapKind::Hss => None,
                 MapKind::Full => Some(LinearMap::Full(FullRank::new(&from, &to, seed, stream, device, dtype)?)),
-                MapKind::Tensor => Some(LinearMap::Tensor(TensorMap::new(
-                    &from,
-                    &to,
-                    config.lift_rank,
-                    seed,
-                    stream,
-                    device,
-                    dtype,
-                ))),
+                MapKind::Tensor => {
+                    Some(LinearMap::Tensor(TensorMap::new(&from, &to, config.lift_rank, seed, stream, device, dtype)))
+                }
             })
         };
         let lift = match config.lift {

@@ -327,13 +327,8 @@ mod tests {
 
     #[test]
     fn tensor_operations_and_the_fused_step_agree() {
-        let hyper = farfield_kernels::AdamW {
-            learning_rate: 0.1,
-            beta1: 0.9,
-            beta2: 0.99,
-            epsilon: 1e-8,
-            weight_decay: 0.3,
-        };
+        let hyper =
+            farfield_kernels::AdamW { learning_rate: 0.1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weight_decay: 0.3 };
         let start = [0.5, -1.0, 2.0, 0.0];
         let (mut fused, mut plain) = (tensor(&start, DType::F64), tensor(&start, DType::F64));
         let (mut m, mut v) = (vec![0.0f64; 4], vec![0.0f64; 4]);
@@ -352,13 +347,8 @@ mod tests {
 
     #[test]
     fn a_parameter_that_nobody_else_holds_is_updated_in_place() {
-        let hyper = farfield_kernels::AdamW {
-            learning_rate: 0.1,
-            beta1: 0.9,
-            beta2: 0.99,
-            epsilon: 1e-8,
-            weight_decay: 0.0,
-        };
+        let hyper =
+            farfield_kernels::AdamW { learning_rate: 0.1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weight_decay: 0.0 };
         let address = |t: &Tensor<2>| values::<f32>(&t.clone().try_into_primitive::<Flex>().unwrap()).as_ptr() as usize;
         let gradient = tensor(&[1.0, 1.0], DType::F32).try_into_primitive::<Flex>().unwrap();
         let before = tensor(&[1.0, 2.0], DType::F32);

@@ -19,12 +19,7 @@ pub struct Schedule {
 impl Schedule {
     /// The schedule of `config` over `steps` steps.
     pub fn new(config: &TrainConfig, steps: u64) -> Self {
-        Self {
-            kind: config.schedule,
-            peak: config.learning_rate,
-            minimum: config.minimum_learning_rate,
-            steps,
-        }
+        Self { kind: config.schedule, peak: config.learning_rate, minimum: config.minimum_learning_rate, steps }
     }
 
     /// Learning rate of step `step`, counted from 0. After the last step: that of the last.

@@ -28,20 +28,12 @@ pub fn layer_forward(spec: &LayerSpec, weights: Tensor<1>, x: Tensor<2>) -> Tens
     for (j, layout) in spec.modes().iter().enumerate() {
         let terms_z = if j == 0 { 1 } else { terms };
         let others = size / layout.n_in();
-        let parameters = weights
-            .clone()
-            .narrow(1, spec.offset(0, j), layout.len());
-        let y = apply(
-            layout,
-            parameters,
-            z.reshape([terms_z, layout.n_in(), others]),
-        );
+        let parameters = weights.clone().narrow(1, spec.offset(0, j), layout.len());
+        let y = apply(layout, parameters, z.reshape([terms_z, layout.n_in(), others]));
         size = others * layout.n_out();
         z = y.swap_dims(1, 2);
     }
-    z.reshape([terms, batch, spec.points_out()])
-        .sum_dim(0)
-        .squeeze_dim(0)
+    z.reshape([terms, batch, spec.points_out()]).sum_dim(0).squeeze_dim(0)
 }
 
 /// `W^(k) X^(k)` for all `k`: `parameters` is `[terms, layout.len()]`, `x` is `[terms or 1, n_in, columns]`.
@@ -102,25 +94,19 @@ fn blocks(
     let shape = [terms, nodes.len(), rows, cols];
     if nodes.iter().all(|n| kind(n).rows == rows && kind(n).cols == cols) {
         let first = kind(&nodes[0]).offset;
-        return parameters
-            .clone()
-            .narrow(1, first, nodes.len() * rows * cols)
-            .reshape(shape);
+        return parameters.clone().narrow(1, first, nodes.len() * rows * cols).reshape(shape);
     }
     let mut indices = vec![len as i64; nodes.len() * rows * cols];
     for (i, node) in nodes.iter().enumerate() {
         let block = kind(node);
         for row in 0..block.rows {
             for col in 0..block.cols {
-                indices[(i * rows + row) * cols + col] =
-                    (block.offset + row * block.cols + col) as i64;
+                indices[(i * rows + row) * cols + col] = (block.offset + row * block.cols + col) as i64;
             }
         }
     }
     let zero = Tensor::zeros([terms, 1], (&parameters.device(), parameters.dtype()));
-    Tensor::cat(vec![parameters.clone(), zero], 1)
-        .select(1, index_tensor(indices, &parameters.device()))
-        .reshape(shape)
+    Tensor::cat(vec![parameters.clone(), zero], 1).select(1, index_tensor(indices, &parameters.device())).reshape(shape)
 }
 
 /// Cuts the rows of `x` into leaves of `size` rows, short leaves followed by zeros:
@@ -140,9 +126,7 @@ fn pad_leaves(layout: &HssLayout, x: Tensor<3>, size: usize) -> Tensor<4> {
     }
     let device = x.device();
     let zero = Tensor::zeros([k, 1, columns], (&device, x.dtype()));
-    Tensor::cat(vec![x, zero], 1)
-        .select(1, index_tensor(indices, &device))
-        .reshape(shape)
+    Tensor::cat(vec![x, zero], 1).select(1, index_tensor(indices, &device)).reshape(shape)
 }
 
 /// Drops the padding of the leaves' rows: `[k, n_out, columns]`.
@@ -151,9 +135,8 @@ fn unpad_leaves(layout: &HssLayout, y: Tensor<3>, size: usize) -> Tensor<3> {
     if layout.n_out() == leaves * size {
         return y;
     }
-    let indices = (0..leaves)
-        .flat_map(|leaf| (0..layout.leaf_out(leaf).len()).map(move |i| (leaf * size + i) as i64))
-        .collect();
+    let indices =
+        (0..leaves).flat_map(|leaf| (0..layout.leaf_out(leaf).len()).map(move |i| (leaf * size + i) as i64)).collect();
     let device = y.device();
     y.select(1, index_tensor(indices, &device))
 }

@@ -389,8 +389,7 @@ impl<M: Model> Trainer<M> {
 
     fn save_checkpoint(&self, training_samples: usize) -> Result<(), NnError> {
         let Some(run) = &self.directory else { return Ok(()) };
-        let identity =
-            Identity { train: self.config.clone(), normalizers: self.normalizers.clone(), training_samples };
+        let identity = Identity { train: self.config.clone(), normalizers: self.normalizers.clone(), training_samples };
         let checkpoint = Checkpoint {
             position: self.position.clone(),
             identity,
@@ -420,9 +419,7 @@ pub fn read_metrics(run: &Path) -> Result<Vec<EpochMetrics>, NnError> {
     let complete = text.rfind('\n').map_or("", |end| &text[..end]);
     let lines = complete.lines().enumerate();
     lines
-        .map(|(i, line)| {
-            serde_json::from_str(line).map_err(|e| NnError::file(&path, format!("line {}: {e}", i + 1)))
-        })
+        .map(|(i, line)| serde_json::from_str(line).map_err(|e| NnError::file(&path, format!("line {}: {e}", i + 1))))
         .collect()
 }
 

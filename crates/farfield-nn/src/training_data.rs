@@ -158,15 +158,12 @@ mod tests {
         let x: Vec<f64> = (0..7 * 4).map(f64::from).collect();
         let y: Vec<f64> = x.iter().map(|v| 10.0 - v).collect();
         let dataset = Dataset::from_arrays("test", x, &[7, 4], y, &[7, 4], &OpenOptions::default()).unwrap();
-        let normalizers = Normalizers {
-            input: Normalizer::new(vec![1.0], vec![2.0]).unwrap(),
-            output: Normalizer::identity(1),
-        };
+        let normalizers =
+            Normalizers { input: Normalizer::new(vec![1.0], vec![2.0]).unwrap(), output: Normalizer::identity(1) };
         let samples = Samples { dataset: &dataset, indices: &[6, 2, 3, 0] };
         let batches = [vec![3, 1], vec![0], vec![2]];
         let collect = |limit| {
-            let data =
-                TrainingData::with_limit(samples, &normalizers, Precision::F64, &Device::flex(), limit).unwrap();
+            let data = TrainingData::with_limit(samples, &normalizers, Precision::F64, &Device::flex(), limit).unwrap();
             let mut all = Vec::new();
             data.for_each_batch(&batches, |size, (x, y)| {
                 assert_eq!((x.dims(), y.dims()), ([size, 1, 4], [size, 1, 4]));

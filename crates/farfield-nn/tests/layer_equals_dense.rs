@@ -68,8 +68,7 @@ fn layer_dense(spec: &LayerSpec, w: &[f64], x: &[f64], batch: usize) -> Vec<f64>
                 for i in 0..o {
                     for t in 0..n {
                         for s in 0..after {
-                            y[(b * o + i) * after + s] +=
-                                a[i * n + t] * z[(b * n + t) * after + s];
+                            y[(b * o + i) * after + s] += a[i * n + t] * z[(b * n + t) * after + s];
                         }
                     }
                 }
@@ -116,20 +115,12 @@ fn shapes() -> Vec<LayerSpec> {
     all.push(spec(&[4, 4, 4], &[4, 4, 4], 1, 1, 2));
     all.push(spec(&[3, 5, 2], &[4, 2, 3], 2, 1, 2));
     all.push(spec(&[4, 3, 5], &[4, 3, 5], 0, 0, 2));
-    let mixed = vec![
-        Arc::new(HssLayout::new(6, 5, 2, 1).unwrap()),
-        Arc::new(HssLayout::new(4, 4, 0, 0).unwrap()),
-    ];
+    let mixed = vec![Arc::new(HssLayout::new(6, 5, 2, 1).unwrap()), Arc::new(HssLayout::new(4, 4, 0, 0).unwrap())];
     all.push(LayerSpec::new(mixed, 2).unwrap());
     all
 }
 
-fn tensor<const D: usize>(
-    values: &[f64],
-    shape: [usize; D],
-    device: &Device,
-    dtype: DType,
-) -> Tensor<D> {
+fn tensor<const D: usize>(values: &[f64], shape: [usize; D], device: &Device, dtype: DType) -> Tensor<D> {
     Tensor::from_data(TensorData::new(values.to_vec(), shape), (device, dtype))
 }
 
@@ -219,7 +210,7 @@ fn a_layer_is_a_matrix_and_back() {
 }
 
 #[test]
-fn random_weights_keep_the_variance_and_depend_on_the_seed_only() {
+fn random_weights_shrink_white_noise_alike_in_any_dimension_and_depend_on_the_seed_only() {
     let device = Device::flex();
     for spec in [
         spec(&[256], &[256], 3, 2, 1),
@@ -235,13 +226,11 @@ fn random_weights_keep_the_variance_and_depend_on_the_seed_only() {
             let points = spec.points_in();
             let x = noise(4 * points, 11);
             let y = layer.forward(tensor(&x, [4, points], &device, DType::F64));
-            let (vx, vy) = (
-                x.iter().map(|v| v * v).sum::<f64>(),
-                y.to_data().iter::<f64>().map(|v| v * v).sum::<f64>(),
-            );
+            let (vx, vy) =
+                (x.iter().map(|v| v * v).sum::<f64>(), y.to_data().iter::<f64>().map(|v| v * v).sum::<f64>());
             ratio += vy / vx / 4.0;
         }
-        assert!((0.5..2.0).contains(&ratio), "{spec:?}: {ratio}");
+        assert!((0.03..0.5).contains(&ratio), "{spec:?}: {ratio}");
     }
     let spec = spec(&[16], &[16], 1, 1, 1);
     let draw = |seed, stream| farfield_nn::hss_layer::initial_weights(&spec, seed, stream);

@@ -36,9 +36,8 @@ fn close(a: &[f64], b: &[f64], tolerance: f64) {
 fn parameters_are_counted_as_in_the_paper() {
     let line = FieldShape::new(1, &[256]);
     let device = Device::flex();
-    let count = |config: &ModelConfig, field: &FieldShape| {
-        build(config, field, field, &device, DType::F32).num_parameters()
-    };
+    let count =
+        |config: &ModelConfig, field: &FieldShape| build(config, field, field, &device, DType::F32).num_parameters();
     // Heat: 9 424 a layer and one slope; with an HSS projection the 37.7 K of four layers.
     let (heat, _) = preset_table3();
     assert_eq!(count(&heat, &line), 3 * 9424 + 3);

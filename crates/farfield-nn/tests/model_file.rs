@@ -216,12 +216,8 @@ fn the_numpy_reader_predicts_the_same() {
             assert_eq!(theirs.shape, output.with_samples(4));
             let theirs: Vec<f64> = theirs.data.to_vec();
             let ours: Vec<f64> = match precision {
-                Precision::F32 => {
-                    predict(&m.model, &m.normalizers, x).unwrap().into_iter().map(f64::from).collect()
-                }
-                Precision::F64 => {
-                    predict(&m.model, &m.normalizers, x.into_iter().map(f64::from).collect()).unwrap()
-                }
+                Precision::F32 => predict(&m.model, &m.normalizers, x).unwrap().into_iter().map(f64::from).collect(),
+                Precision::F64 => predict(&m.model, &m.normalizers, x.into_iter().map(f64::from).collect()).unwrap(),
             };
             let error = farfield_nn::metrics::global_l2(&ours, &theirs);
             let limit = if precision == Precision::F32 { 1e-5 } else { 1e-13 };

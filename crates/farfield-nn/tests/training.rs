@@ -244,15 +244,8 @@ fn early_stopping_returns_the_best_parameters() {
     let lines = read_metrics(folder.path()).unwrap();
     assert!(lines.len() < 400);
     let best = lines.iter().filter_map(|m| m.validation_relative_l2).fold(f64::INFINITY, f64::min);
-    let after = farfield_nn::evaluate(
-        trainer.model(),
-        trainer.normalizers(),
-        &data,
-        &valid_set,
-        8,
-        Precision::F32,
-    )
-    .unwrap();
+    let after =
+        farfield_nn::evaluate(trainer.model(), trainer.normalizers(), &data, &valid_set, 8, Precision::F32).unwrap();
     assert_eq!(after.relative_l2, best);
     assert!(metrics_file(folder.path()).exists());
 
@@ -281,7 +274,11 @@ fn steps_override_epochs_and_everything_stays_in_double_precision() {
         assert!(values.iter().any(|&v| f64::from(v as f32) != v), "{}", tensor.name);
     }
     let single = TrainConfig { precision: Precision::F32, ..train };
-    let error = Trainer::new(trainer.into_model(), fit_normalizers(&single, Samples { dataset: &data, indices: &all }).unwrap(), single);
+    let error = Trainer::new(
+        trainer.into_model(),
+        fit_normalizers(&single, Samples { dataset: &data, indices: &all }).unwrap(),
+        single,
+    );
     assert!(error.unwrap_err().to_string().contains("F64"));
 }
 
@@ -290,14 +287,8 @@ fn channels_need_a_tensor_map_and_train_with_it() {
     let data = dataset(20, 12, 2);
     let all: Vec<usize> = (0..20).collect();
     let (mut config, train) = small();
-    let plain = NeuralHss::new(
-        &config,
-        data.input_shape(),
-        data.output_shape(),
-        1,
-        &Device::flex(),
-        train.precision.dtype(),
-    );
+    let plain =
+        NeuralHss::new(&config, data.input_shape(), data.output_shape(), 1, &Device::flex(), train.precision.dtype());
     assert!(plain.unwrap_err().to_string().starts_with("model.lift"));
     config.lift = farfield_nn::config::MapKind::Tensor;
     config.project = farfield_nn::config::MapKind::Tensor;

@@ -76,13 +76,7 @@ pub fn cached_set(problem: &dyn Problem, request: &SetRequest, quiet: bool) -> R
 }
 
 /// Generates a set into a file, sample by sample.
-pub fn write_set(
-    problem: &dyn Problem,
-    request: &SetRequest,
-    path: &Path,
-    overwrite: bool,
-    quiet: bool,
-) -> Result<()> {
+pub fn write_set(problem: &dyn Problem, request: &SetRequest, path: &Path, overwrite: bool, quiet: bool) -> Result<()> {
     let (channels_in, channels_out) = problem.channels();
     let grid = problem.grid();
     let shape = |channels| FieldShape::new(channels, &grid);

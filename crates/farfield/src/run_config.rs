@@ -261,10 +261,9 @@ impl RunConfig {
             (None, None) => {
                 Err(bad_input("nothing to train on: name a problem, or give --data FILE or data.path".to_owned()))
             }
-            (Some(_), Some(path)) => Err(bad_input(format!(
-                "both a problem and data.path = {}: remove one of them",
-                path.display()
-            ))),
+            (Some(_), Some(path)) => {
+                Err(bad_input(format!("both a problem and data.path = {}: remove one of them", path.display())))
+            }
             (Some(problem), None) if problem.samples == 0 || problem.test_samples == 0 => {
                 Err(bad_input("problem.samples and problem.test_samples must be at least 1".to_owned()))
             }

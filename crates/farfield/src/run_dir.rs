@@ -33,11 +33,13 @@ impl RunDir {
             }
             None => {
                 let runs = Path::new("runs");
-                let candidates = std::iter::once(runs.join(name)).chain((2..).map(|i| runs.join(format!("{name}-{i}"))));
+                let candidates =
+                    std::iter::once(runs.join(name)).chain((2..).map(|i| runs.join(format!("{name}-{i}"))));
                 candidates.into_iter().find(|p| !p.exists()).context("no free name under runs/")?
             }
         };
-        std::fs::create_dir_all(&path).with_context(|| format!("{}: cannot create the run directory", path.display()))?;
+        std::fs::create_dir_all(&path)
+            .with_context(|| format!("{}: cannot create the run directory", path.display()))?;
         Ok(Self { path })
     }
 

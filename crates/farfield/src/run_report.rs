@@ -37,10 +37,7 @@ pub fn write(inputs: &Inputs, test: &Evaluation, ood: Option<&Evaluation>, dir: 
         Figure::new(
             "errors",
             "Share of test samples with at most this relative error.",
-            ErrorPlot {
-                error_name: "relative L2 error".to_owned(),
-                sets: distributions(results, test, ood),
-            },
+            ErrorPlot { error_name: "relative L2 error".to_owned(), sets: distributions(results, test, ood) },
         ),
     ];
     for (name, caption, sample) in test_samples(inputs, test)? {

@@ -79,9 +79,7 @@ impl Sets {
         let test = set(request.test_family(), Stream::Test, request.test_samples, "test")?;
         // A grid too coarse for the paper's waves has no such family.
         let ood = (request.ood_samples > 0 && problem.families().contains(&request.ood_family()))
-            .then(|| {
-                set(request.ood_family(), Stream::OutOfDistribution, request.ood_samples, "out of distribution")
-            })
+            .then(|| set(request.ood_family(), Stream::OutOfDistribution, request.ood_samples, "out of distribution"))
             .transpose()?;
         let mut facts = vec![("problem".to_owned(), problem.title().to_owned())];
         facts.extend(problem.facts().into_iter().map(|(name, value)| (name.replace('_', " "), value)));
@@ -122,12 +120,15 @@ impl Sets {
         };
         let facts = vec![
             ("data".to_owned(), path.display().to_string()),
-            ("read as".to_owned(), format!(
-                "{} samples, input {}, output {} (channels x grid)",
-                dataset.len(),
-                dataset.input_shape(),
-                dataset.output_shape()
-            )),
+            (
+                "read as".to_owned(),
+                format!(
+                    "{} samples, input {}, output {} (channels x grid)",
+                    dataset.len(),
+                    dataset.input_shape(),
+                    dataset.output_shape()
+                ),
+            ),
         ];
         let unit = |n: usize| (0..n).map(|i| i as f64).collect();
         Ok(Self {

@@ -62,13 +62,13 @@ fn one_line(output: Output, status: i32, what: &str) -> String {
 
 /// Two layers of samples by points.
 fn waves(samples: usize, points: usize, phase: f64) -> Array {
-    let values: Vec<f64> = (0..samples * points)
-        .map(|i| ((i % points) as f64 * 0.3 + (i / points) as f64 * 1.7 + phase).sin())
-        .collect();
+    let values: Vec<f64> =
+        (0..samples * points).map(|i| ((i % points) as f64 * 0.3 + (i / points) as f64 * 1.7 + phase).sin()).collect();
     Array::new(&[samples, points], &values).unwrap()
 }
 
-const SHORT: [&str; 8] = ["--samples", "60", "--epochs", "20", "--set", "problem.test_samples=40", "--set", "problem.ood_samples=20"];
+const SHORT: [&str; 8] =
+    ["--samples", "60", "--epochs", "20", "--set", "problem.test_samples=40", "--set", "problem.ood_samples=20"];
 
 fn short<'a>(more: &[&'a str]) -> Vec<&'a str> {
     let mut args = vec!["train", "poisson-1d"];
@@ -106,7 +106,8 @@ fn from_nothing_to_predictions() {
     let errors = place.json(&["eval", "runs/poisson-1d", "--data", "new.h5", "--json"]);
     assert!(errors["test"]["relative_l2"].as_f64().unwrap() < 1.0);
     for output in ["u.npy", "u.npz", "u.h5"] {
-        let args = ["predict", "runs/poisson-1d/model.safetensors", "--input", "new.h5", "--name", "x", "--output", output];
+        let args =
+            ["predict", "runs/poisson-1d/model.safetensors", "--input", "new.h5", "--name", "x", "--output", output];
         place.ok(&args);
         assert_eq!(read_array(&place.path(output), None).unwrap().shape, [7, 1, 256]);
         assert!(place.fails(2, &args).contains("exists"));
@@ -132,7 +133,8 @@ fn arrays_that_farfield_has_never_seen() {
     place.save("channels.npz", &field(&[20, 2, 32]), &field(&[20, 3, 32]));
     place.json(&["train", "--data", "channels.npz", "--set", "train.epochs=2", "--json"]);
     place.save("plane.npz", &field(&[20, 12, 16]), &field(&[20, 12, 16]));
-    let results = place.json(&["train", "--data", "plane.npz", "--set", "train.epochs=2", "--set", "model.levels=1", "--json"]);
+    let results =
+        place.json(&["train", "--data", "plane.npz", "--set", "train.epochs=2", "--set", "model.levels=1", "--json"]);
     assert!(results["test"]["relative_l2"].as_f64().unwrap().is_finite());
 }
 

@@ -25,18 +25,7 @@ impl Stacked {
     /// The places of the left and of the right operand.
     pub fn pair(left: usize, right: usize) -> (Self, Self) {
         let total = left + right;
-        (
-            Self {
-                own: left,
-                start: 0,
-                total,
-            },
-            Self {
-                own: right,
-                start: left,
-                total,
-            },
-        )
+        (Self { own: left, start: 0, total }, Self { own: right, start: left, total })
     }
 
     /// Place among the numbers of one node.
@@ -93,9 +82,7 @@ impl<T: Scalar> Hss<T> {
     /// [`MatrixError::Factor`] for an infinite or NaN factor, [`MatrixError::NonFinite`] on overflow.
     pub fn scale(&self, factor: T) -> Result<Hss<T>, MatrixError> {
         if !factor.is_finite() {
-            return Err(MatrixError::Factor {
-                value: factor.to_f64(),
-            });
+            return Err(MatrixError::Factor { value: factor.to_f64() });
         }
         let mut out = self.clone();
         for level in 0..=self.levels() {
@@ -108,28 +95,15 @@ impl<T: Scalar> Hss<T> {
         out.checked("multiple of an HSS matrix")
     }
 
-    pub(super) fn check_depths(
-        &self,
-        operation: &'static str,
-        other: &Hss<T>,
-    ) -> Result<(), MatrixError> {
+    pub(super) fn check_depths(&self, operation: &'static str, other: &Hss<T>) -> Result<(), MatrixError> {
         if self.levels() == other.levels() {
             Ok(())
         } else {
-            Err(MatrixError::Depths {
-                operation,
-                left: self.levels(),
-                right: other.levels(),
-            })
+            Err(MatrixError::Depths { operation, left: self.levels(), right: other.levels() })
         }
     }
 
-    pub(super) fn shapes(
-        &self,
-        operation: &'static str,
-        other: &Hss<T>,
-        rule: &'static str,
-    ) -> MatrixError {
+    pub(super) fn shapes(&self, operation: &'static str, other: &Hss<T>, rule: &'static str) -> MatrixError {
         MatrixError::Shapes {
             operation,
             left_out: self.n_out(),

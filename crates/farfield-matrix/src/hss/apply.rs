@@ -69,23 +69,10 @@ impl<T: Scalar> Hss<T> {
     ///
     /// # Errors
     /// [`MatrixError::Length`] for slices of another length; `y` is then untouched.
-    pub fn apply_transpose_many(
-        &self,
-        columns: usize,
-        x: &[T],
-        y: &mut [T],
-    ) -> Result<(), MatrixError> {
+    pub fn apply_transpose_many(&self, columns: usize, x: &[T], y: &mut [T]) -> Result<(), MatrixError> {
         let length = |n: usize| columns.saturating_mul(n);
-        check_length(
-            "apply_transpose_many, input x",
-            x.len(),
-            length(self.n_out()),
-        )?;
-        check_length(
-            "apply_transpose_many, output y",
-            y.len(),
-            length(self.n_in()),
-        )?;
+        check_length("apply_transpose_many, input x", x.len(), length(self.n_out()))?;
+        check_length("apply_transpose_many, output y", y.len(), length(self.n_in()))?;
         self.product(Side::Transposed, columns, x, y);
         Ok(())
     }
@@ -140,10 +127,7 @@ impl<T: Scalar> Hss<T> {
             for (i, node) in self.layout.level(level).iter().enumerate() {
                 let children = 2 * i * rank..2 * (i + 1) * rank;
                 let (input, output) = if leaf {
-                    (
-                        &x[self.leaf_input(side, i)],
-                        &mut y[self.leaf_output(side, i)],
-                    )
+                    (&x[self.leaf_input(side, i)], &mut y[self.leaf_output(side, i)])
                 } else {
                     let z = &z[level_start(level + 1, rank)..];
                     (&z[children.clone()], &mut fine[children])

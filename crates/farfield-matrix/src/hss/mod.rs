@@ -45,10 +45,7 @@ impl<T: Scalar> Hss<T> {
     /// # Errors
     /// [`MatrixError::Length`] when `data` has not `layout.len()` entries, [`MatrixError::NonFinite`]
     /// for an infinite or NaN entry.
-    pub fn from_parts(
-        layout: impl Into<Arc<HssLayout>>,
-        data: Vec<T>,
-    ) -> Result<Self, MatrixError> {
+    pub fn from_parts(layout: impl Into<Arc<HssLayout>>, data: Vec<T>) -> Result<Self, MatrixError> {
         let layout = layout.into();
         check_length("parameters of an HSS matrix", data.len(), layout.len())?;
         Self { layout, data }.checked("parameters of an HSS matrix")
@@ -102,23 +99,14 @@ impl<T: Scalar> Hss<T> {
     }
 
     fn view(&self, block: Block) -> View<'_, T> {
-        View {
-            rows: block.rows,
-            cols: block.cols,
-            data: &self.data[block.range()],
-        }
+        View { rows: block.rows, cols: block.cols, data: &self.data[block.range()] }
     }
 
     /// The same matrix when all of its parameters are finite.
     fn checked(self, what: &'static str) -> Result<Self, MatrixError> {
         match self.data.iter().position(|x| !x.is_finite()) {
             None => Ok(self),
-            Some(index) => Err(non_finite(
-                what,
-                &self.layout,
-                index,
-                self.data[index].to_f64(),
-            )),
+            Some(index) => Err(non_finite(what, &self.layout, index, self.data[index].to_f64())),
         }
     }
 }
@@ -137,15 +125,7 @@ impl<T: Scalar> fmt::Debug for Hss<T> {
 }
 
 fn check_length(what: &'static str, got: usize, expected: usize) -> Result<(), MatrixError> {
-    if got == expected {
-        Ok(())
-    } else {
-        Err(MatrixError::Length {
-            what,
-            got,
-            expected,
-        })
-    }
+    if got == expected { Ok(()) } else { Err(MatrixError::Length { what, got, expected }) }
 }
 
 /// The error that names the block in which parameter `index` lies.
@@ -153,8 +133,7 @@ fn non_finite(what: &'static str, layout: &HssLayout, index: usize, value: f64) 
     let blocks = (0..=layout.levels()).flat_map(|level| {
         let nodes = layout.level(level).iter().enumerate();
         nodes.flat_map(move |(node, blocks)| {
-            [('D', blocks.d), ('U', blocks.u), ('V', blocks.v)]
-                .map(|(kind, block)| (level, node, kind, block))
+            [('D', blocks.d), ('U', blocks.u), ('V', blocks.v)].map(|(kind, block)| (level, node, kind, block))
         })
     });
     let (level, node, kind, block) = blocks
@@ -162,14 +141,5 @@ fn non_finite(what: &'static str, layout: &HssLayout, index: usize, value: f64) 
         .find(|(.., block)| block.range().contains(&index))
         .expect("the blocks of a layout tile its parameters");
     let within = index - block.offset;
-    MatrixError::NonFinite {
-        what,
-        index,
-        value,
-        level,
-        node,
-        kind,
-        row: within / block.cols,
-        col: within % block.cols,
-    }
+    MatrixError::NonFinite { what, index, value, level, node, kind, row: within / block.cols, col: within % block.cols }
 }

@@ -56,10 +56,7 @@ impl<T: Scalar> Hss<T> {
             let right = other.layout.level(level);
             let mut gram = Vec::with_capacity(left.len());
             for (i, &to) in layout.level(level).iter().enumerate() {
-                let factors = Factors {
-                    left: (self, left[i]),
-                    right: (other, right[i]),
-                };
+                let factors = Factors { left: (self, left[i]), right: (other, right[i]) };
                 gram.push(if level == levels {
                     factors.leaf(&mut out, to)
                 } else {

@@ -178,8 +178,8 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     let sets = match args.simd.as_deref() {
         None => {
             let best = InstructionSet::best();
-            let avx2 = (best != InstructionSet::Avx2 && InstructionSet::Avx2.is_available())
-                .then_some(InstructionSet::Avx2);
+            let avx2 =
+                (best != InstructionSet::Avx2 && InstructionSet::Avx2.is_available()).then_some(InstructionSet::Avx2);
             std::iter::once(best).chain(avx2).collect()
         }
         Some(name) => {
@@ -303,7 +303,8 @@ fn measure(workload: &Workload, precision: &str, set: InstructionSet) -> Result<
     let train = TrainConfig { loss: LossKind::Mean, precision, ..TrainConfig::default() };
     let mut optimizer = AdamW::new(&model, &train);
     let points = shape.points();
-    let wave = |phase: f64| -> Vec<f64> { (0..workload.batch * points).map(|i| (i as f64 * 0.37 + phase).sin()).collect() };
+    let wave =
+        |phase: f64| -> Vec<f64> { (0..workload.batch * points).map(|i| (i as f64 * 0.37 + phase).sin()).collect() };
     let tensor = |values: Vec<f64>| {
         Tensor::<3>::from_data(TensorData::new(values, [workload.batch, 1, points]), (&plain, dtype))
     };

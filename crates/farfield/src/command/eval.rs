@@ -1,6 +1,6 @@
 //! `farfield eval`: the errors of a trained model on a file of pairs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
@@ -36,16 +36,6 @@ pub struct EvalArgs {
     json: bool,
 }
 
-/// What `--json` prints.
-#[derive(serde::Serialize)]
-struct Output {
-    run: String,
-    model: String,
-    parameters: usize,
-    slopes: Vec<f64>,
-    test: SetErrors,
-}
-
 /// Runs the command.
 pub fn run(args: &EvalArgs) -> Result<()> {
     if args.batch == 0 {
@@ -65,14 +55,14 @@ pub fn run(args: &EvalArgs) -> Result<()> {
     let errors = evaluate(&saved.model, &saved.normalizers, &dataset, &indices, args.batch, saved.precision)?;
     let test = SetErrors::new(&args.data.display().to_string(), &errors);
     if args.json {
-        let output = Output {
-            run: args.run.display().to_string(),
-            model: super::train::kind_name(saved.model.config().kind).to_owned(),
-            parameters: saved.model.num_parameters(),
-            slopes: saved.model.slopes(),
-            test,
-        };
-        println!("{}", serde_json::to_string(&output)?);
+        // What the run knows of itself, with the errors on this file in the place of those on its test set.
+        let mut output = known_results(&args.run);
+        output.insert("run".to_owned(), args.run.display().to_string().into());
+        output.insert("model".to_owned(), super::train::kind_name(saved.model.config().kind).into());
+        output.insert("parameters".to_owned(), saved.model.num_parameters().into());
+        output.insert("slopes".to_owned(), saved.model.slopes().into());
+        output.insert("test".to_owned(), serde_json::to_value(&test)?);
+        println!("{}", serde_json::Value::Object(output));
         return Ok(());
     }
     println!("{} samples of {}", test.samples, test.set);
@@ -87,4 +77,10 @@ pub fn run(args: &EvalArgs) -> Result<()> {
         println!("{name:36} {:>9}", format_number(value));
     }
     Ok(())
+}
+
+/// The `results.json` of a run directory; empty for a model file alone.
+fn known_results(run: &Path) -> serde_json::Map<String, serde_json::Value> {
+    let text = std::fs::read_to_string(run.join("results.json")).unwrap_or_default();
+    serde_json::from_str(&text).unwrap_or_default()
 }

@@ -9,7 +9,9 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use farfield_nn::config::{DeviceKind, MapKind, ModelKind, Precision};
-use farfield_nn::{Ending, EpochMetrics, Model, ModelConfig, NeuralHss, Normalizers, Trainer, evaluate, fit_normalizers};
+use farfield_nn::{
+    Ending, EpochMetrics, Model, ModelConfig, NeuralHss, Normalizers, Trainer, evaluate, fit_normalizers,
+};
 
 use crate::baselines;
 use crate::failure::bad_input;
@@ -24,9 +26,11 @@ use crate::sets::Sets;
 
 /// Train a surrogate.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  farfield train poisson-1d\n  farfield train poisson-2d --family random-s1 --seed 3\n  \
+#[command(
+    after_help = "Examples:\n  farfield train poisson-1d\n  farfield train poisson-2d --family random-s1 --seed 3\n  \
     farfield train --data mine.npz --set train.epochs=200\n  farfield train --config run.toml --out runs/first\n  \
-    farfield train --resume runs/first")]
+    farfield train --resume runs/first"
+)]
 pub struct TrainArgs {
     /// A built-in problem: poisson-1d, poisson-1d-neumann, poisson-2d, poisson-3d.
     problem: Option<String>,
@@ -149,7 +153,9 @@ fn prepare(args: &TrainArgs) -> Result<(RunConfig, RunDir)> {
             ("--device", args.device.is_some()),
         ];
         if let Some((flag, _)) = given.into_iter().find(|(_, given)| *given) {
-            return Err(bad_input(format!("{flag} cannot be changed with --resume: the run continues as it was begun")));
+            return Err(bad_input(format!(
+                "{flag} cannot be changed with --resume: the run continues as it was begun"
+            )));
         }
         return Ok((dir.config()?, dir));
     }
@@ -164,8 +170,7 @@ fn prepare(args: &TrainArgs) -> Result<(RunConfig, RunDir)> {
     set.extend(args.epochs.iter().map(|epochs| format!("train.epochs={epochs}")));
     set.extend(args.steps.iter().map(|steps| format!("train.steps={steps}")));
     set.extend(args.seed.iter().map(|seed| format!("train.seed={seed}")));
-    let request =
-        Request { problem: args.problem.clone(), data: args.data.clone(), config: args.config.clone(), set };
+    let request = Request { problem: args.problem.clone(), data: args.data.clone(), config: args.config.clone(), set };
     let mut config = RunConfig::resolve(&request)?;
     if args.epochs.is_some() {
         config.train.steps = None;
@@ -287,9 +292,10 @@ pub fn fit(
         ModelKind::Dense => "training the dense comparator",
     };
     let progress = Progress::new(total, what, quiet);
-    let ending = trainer.fit(sets.train.samples(), sets.validation.as_ref().map(|v| v.samples()), stop, &mut |now| {
-        progress.at(now.step, || format!("epoch {} of {}, loss {:.3e}", now.epoch, now.epochs, now.loss));
-    })?;
+    let ending =
+        trainer.fit(sets.train.samples(), sets.validation.as_ref().map(|v| v.samples()), stop, &mut |now| {
+            progress.at(now.step, || format!("epoch {} of {}, loss {:.3e}", now.epoch, now.epochs, now.loss));
+        })?;
     progress.done();
     let (seconds, steps) = (trainer.position().seconds, trainer.position().step);
     if ending == Ending::Interrupted {
@@ -300,13 +306,7 @@ pub fn fit(
         anyhow::bail!("interrupted at step {steps} of {total}: {advice}");
     }
     let normalizers = trainer.normalizers().clone();
-    Ok(Trained {
-        model: trainer.into_model(),
-        normalizers,
-        seconds,
-        steps,
-        stopped_early: ending == Ending::EarlyStop,
-    })
+    Ok(Trained { model: trainer.into_model(), normalizers, seconds, steps, stopped_early: ending == Ending::EarlyStop })
 }
 
 /// The whole run: train, evaluate, compare, save, report.
@@ -343,18 +343,29 @@ pub fn train(
         let start = Instant::now();
         let other = fit(config, &model, &sets, None, stop, quiet)?;
         let seconds = start.elapsed().as_secs_f64();
-        comparators.insert(key.to_owned(), Comparator {
-            name: name.to_owned(),
-            parameters: Some(other.model.num_parameters()),
-            relative_l2: evaluated(&other, &sets.test)?.relative_l2,
-            ood_relative_l2: sets.ood.as_ref().map(|part| evaluated(&other, part)).transpose()?.map(|e| e.relative_l2),
-            seconds,
-        });
+        comparators.insert(
+            key.to_owned(),
+            Comparator {
+                name: name.to_owned(),
+                parameters: Some(other.model.num_parameters()),
+                relative_l2: evaluated(&other, &sets.test)?.relative_l2,
+                ood_relative_l2: sets
+                    .ood
+                    .as_ref()
+                    .map(|part| evaluated(&other, part))
+                    .transpose()?
+                    .map(|e| e.relative_l2),
+                seconds,
+            },
+        );
     }
 
     let mut notes = sets.notes.clone();
     if trained.stopped_early {
-        notes.push(format!("Training stopped early at step {}: the parameters are those of the best validation.", trained.steps));
+        notes.push(format!(
+            "Training stopped early at step {}: the parameters are those of the best validation.",
+            trained.steps
+        ));
     }
     let results = Results {
         run: dir.path().display().to_string(),

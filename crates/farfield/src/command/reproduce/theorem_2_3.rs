@@ -101,8 +101,7 @@ pub fn run(args: &ReproduceArgs) -> Result<()> {
             config.train.seed = seed;
             let trained = fit(&config, &config.model, &sets, None, &AtomicBool::new(false), true)?;
             let (test, precision) = (&sets.test, config.train.precision);
-            let errors =
-                evaluate(&trained.model, &trained.normalizers, &test.dataset, &test.indices, 256, precision)?;
+            let errors = evaluate(&trained.model, &trained.normalizers, &test.dataset, &test.indices, 256, precision)?;
             if point.slopes.is_empty() {
                 point.slopes = trained.model.slopes();
             }
@@ -133,7 +132,10 @@ pub fn run(args: &ReproduceArgs) -> Result<()> {
     if args.json {
         println!("{}", String::from_utf8_lossy(&json));
     } else if !args.quiet {
-        println!("{:>8} {:>10} {:>21} {:>14} {:>15}", "samples", "network", "(lowest, highest)", "least squares", "block-diagonal");
+        println!(
+            "{:>8} {:>10} {:>21} {:>14} {:>15}",
+            "samples", "network", "(lowest, highest)", "least squares", "block-diagonal"
+        );
         for p in &points {
             let [low, median, high] = spread(&p.network);
             let [low, median, high] = [low, median, high].map(format_number);
@@ -167,13 +169,8 @@ fn report(
 ) -> Result<Report> {
     let x: Vec<f64> = points.iter().map(|p| p.samples as f64).collect();
     let pick = |i: usize| points.iter().map(|p| spread(&p.network)[i]).collect::<Vec<f64>>();
-    let line = |name: &str, y: Vec<f64>| Series {
-        name: name.to_owned(),
-        x: x.clone(),
-        y,
-        low: Vec::new(),
-        high: Vec::new(),
-    };
+    let line =
+        |name: &str, y: Vec<f64>| Series { name: name.to_owned(), x: x.clone(), y, low: Vec::new(), high: Vec::new() };
     let mut plot = XyPlot::log_log(title, "training samples", "relative L2 error, new white noise");
     plot.series = vec![
         Series {
