@@ -42,7 +42,7 @@ impl<T: Scalar> DerefMut for AlignedVec<T> {
 /// Gives the memory of a result back, for the next results to be written into.
 ///
 /// Results of a training step have the same sizes at every step; writing them into the same memory saves the page faults of
-/// fresh allocations, which otherwise cost as much as the arithmetic of a small layer. At most [`KEPT`] arrays are kept.
+/// fresh allocations, which otherwise cost as much as the arithmetic of a small layer. At most 64 arrays are kept.
 pub fn recycle<T: Scalar>(values: Vec<T>) {
     if values.capacity() >= WORTH_KEEPING {
         let mut pool = T::pool().lock().unwrap_or_else(|e| e.into_inner());

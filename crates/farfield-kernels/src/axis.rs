@@ -221,7 +221,6 @@ pub fn adjoint_along_axis<T: Scalar>(
 ///
 /// # Errors
 /// As [`apply_along_axis`].
-#[allow(clippy::too_many_arguments)]
 pub fn gradient_along_axis<T: Scalar>(
     layout: &HssLayout,
     parameters: &[T],

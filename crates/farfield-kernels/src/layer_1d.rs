@@ -46,7 +46,7 @@ impl Layer1d<'_> {
 
     /// Elements that [`Layer1d::forward`] keeps for [`Layer1d::backward`]: the pre-activation and the coefficients.
     fn saved_len<T: Scalar>(&self) -> usize {
-        self.output().len::<T>() + 2 * self.coefficients_len::<T>()
+        self.output().elements::<T>() + 2 * self.coefficients_len::<T>()
     }
 
     fn multiply_adds<T: Scalar>(&self) -> usize {
@@ -67,7 +67,7 @@ impl Layer1d<'_> {
         self.check(x, parameters)?;
         let (n_in, n_out) = (self.layout.n_in(), self.layout.n_out());
         let rows = self.layout.coefficient_rows();
-        let pre_len = self.output().len::<T>();
+        let pre_len = self.output().elements::<T>();
         let coefficients_len = self.coefficients_len::<T>();
         let mut y = Room::<T>::new(pre_len);
         let mut saved = keep.then(|| Room::<T>::new(self.saved_len::<T>()));
@@ -113,7 +113,6 @@ impl Layer1d<'_> {
     ///
     /// # Errors
     /// When a slice has the wrong length.
-    #[allow(clippy::too_many_arguments)]
     pub fn backward<T: Scalar>(
         &self,
         x: &[T],
@@ -124,13 +123,13 @@ impl Layer1d<'_> {
         need_dx: bool,
     ) -> Result<Backward<T>, LayoutError> {
         self.check(x, parameters)?;
-        check_len("the output gradient", dy.len(), self.output().len::<T>())?;
+        check_len("the output gradient", dy.len(), self.output().elements::<T>())?;
         check_len("the saved values", saved.len(), self.saved_len::<T>())?;
-        let mut dx = need_dx.then(|| Room::<T>::new(self.input().len::<T>()));
+        let mut dx = need_dx.then(|| Room::<T>::new(self.input().elements::<T>()));
         let mut gradient = Room::<T>::new(self.layout.len());
         let (n_in, n_out) = (self.layout.n_in(), self.layout.n_out());
         let rows = self.layout.coefficient_rows();
-        let (pre, coefficients) = saved.split_at(self.output().len::<T>());
+        let (pre, coefficients) = saved.split_at(self.output().elements::<T>());
         let (up, received) = coefficients.split_at(self.coefficients_len::<T>());
         let mut adjoint = Scratch::<T>::take(2 * self.coefficients_len::<T>());
         let (up_adjoint, received_adjoint) = adjoint.split_at_mut(self.coefficients_len::<T>());
@@ -189,7 +188,7 @@ impl Layer1d<'_> {
     }
 
     fn check<T: Scalar>(&self, x: &[T], parameters: &[T]) -> Result<(), LayoutError> {
-        check_len("the input", x.len(), self.input().len::<T>())?;
+        check_len("the input", x.len(), self.input().elements::<T>())?;
         check_len("the parameters", parameters.len(), self.layout.len())
     }
 

@@ -62,7 +62,7 @@ impl Layer2d<'_> {
     }
 
     fn saved_len<T: Scalar>(&self, slope: Option<T>) -> usize {
-        if slope.is_some() { self.output().len::<T>() } else { 0 }
+        if slope.is_some() { self.output().elements::<T>() } else { 0 }
     }
 
     fn middle(&self) -> PanelShape {
@@ -98,7 +98,7 @@ impl Layer2d<'_> {
     }
 
     fn check<T: Scalar>(&self, x: &[T], parameters: &[T]) -> Result<(), LayoutError> {
-        check_len("the input", x.len(), self.input().len::<T>())?;
+        check_len("the input", x.len(), self.input().elements::<T>())?;
         check_len("the parameters", parameters.len(), self.parameters_len())
     }
 
@@ -116,7 +116,7 @@ impl Layer2d<'_> {
     ) -> Result<Forward<T>, LayoutError> {
         self.check(x, parameters)?;
         let (input, middle, output) = (self.input(), self.middle(), self.output());
-        let mut y = Room::<T>::new(output.len::<T>());
+        let mut y = Room::<T>::new(output.elements::<T>());
         let mut saved = keep.then(|| Room::<T>::new(self.saved_len::<T>(slope)));
         let y_at = y.shared();
         let pre = saved.as_mut().filter(|_| slope.is_some()).map(|saved| saved.shared());
@@ -164,7 +164,6 @@ impl Layer2d<'_> {
     ///
     /// # Errors
     /// When a slice has the wrong length.
-    #[allow(clippy::too_many_arguments)]
     pub fn backward<T: Scalar>(
         &self,
         x: &[T],
@@ -175,9 +174,9 @@ impl Layer2d<'_> {
         need_dx: bool,
     ) -> Result<Backward<T>, LayoutError> {
         self.check(x, parameters)?;
-        check_len("the output gradient", dy.len(), self.output().len::<T>())?;
+        check_len("the output gradient", dy.len(), self.output().elements::<T>())?;
         check_len("the saved values", saved.len(), self.saved_len(slope))?;
-        let mut dx = need_dx.then(|| Room::<T>::new(self.input().len::<T>()));
+        let mut dx = need_dx.then(|| Room::<T>::new(self.input().elements::<T>()));
         let (input, middle, output) = (self.input(), self.middle(), self.output());
         let panels = input.panels::<T>();
         let parts = panels.min(GRADIENT_PARTS);

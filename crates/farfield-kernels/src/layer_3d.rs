@@ -196,7 +196,6 @@ impl Layer3d<'_> {
     ///
     /// # Errors
     /// When a slice has the wrong length.
-    #[allow(clippy::too_many_arguments)]
     pub fn backward<T: Scalar>(
         &self,
         x: &[T],
@@ -311,8 +310,6 @@ impl Layer3d<'_> {
     }
 
     /// For every slab: back through the activation, `C_k` and `B_k`, to the gradient by the middle.
-    #[allow(clippy::type_complexity)]
-    #[allow(clippy::too_many_arguments)]
     fn backward_slabs<T: Scalar>(
         &self,
         s: &Sizes,

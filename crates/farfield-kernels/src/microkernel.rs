@@ -96,7 +96,7 @@ unsafe fn multiply_tile<S: Simd, const R: usize, const N: usize>(
 macro_rules! row_tiles {
     ($n:literal, [$($r:literal),*], $terms:expr, $rows:expr, $vector:expr, $y:expr, $accumulate:expr) => {{
         let mut row = 0;
-        $(while row + $r <= $rows {
+        $(while $rows - row >= $r {
             multiply_tile::<S, $r, $n>($terms, row, $vector, $y, $accumulate);
             row += $r;
         })*
@@ -470,7 +470,6 @@ macro_rules! table {
             }
 
             $(#[target_feature(enable = $features)])?
-            #[allow(clippy::too_many_arguments)]
             unsafe fn outer(
                 x: View<$t>,
                 y: View<$t>,

@@ -48,7 +48,7 @@ impl PanelShape {
     }
 
     /// Elements of all panels.
-    pub fn len<T: Scalar>(&self) -> usize {
+    pub fn elements<T: Scalar>(&self) -> usize {
         self.panels::<T>() * self.panel_len::<T>()
     }
 
@@ -64,9 +64,9 @@ impl PanelShape {
     pub fn pack<T: Scalar>(&self, x: &[T]) -> Result<AlignedVec<T>, LayoutError> {
         check_len("the fields", x.len(), self.batch * self.points())?;
         let (kernels, lanes) = (T::kernels(), T::LANES);
-        let mut panels = Room::<T>::new(self.len::<T>());
+        let mut panels = Room::<T>::new(self.elements::<T>());
         let to = panels.shared();
-        for_each(self.panels::<T>(), self.len::<T>(), |p| {
+        for_each(self.panels::<T>(), self.elements::<T>(), |p| {
             let samples = lanes.min(self.batch - p * lanes);
             for row in 0..self.rows {
                 let from = &x[p * lanes * self.points() + row * self.columns..];
@@ -94,11 +94,11 @@ impl PanelShape {
     /// # Errors
     /// When a slice has the wrong length.
     pub fn unpack<T: Scalar>(&self, panels: &[T]) -> Result<AlignedVec<T>, LayoutError> {
-        check_len("the panels", panels.len(), self.len::<T>())?;
+        check_len("the panels", panels.len(), self.elements::<T>())?;
         let (kernels, lanes) = (T::kernels(), T::LANES);
         let mut x = Room::<T>::new(self.batch * self.points());
         let to = x.shared();
-        for_each(self.panels::<T>(), self.len::<T>(), |p| {
+        for_each(self.panels::<T>(), self.elements::<T>(), |p| {
             let samples = lanes.min(self.batch - p * lanes);
             for row in 0..self.rows {
                 let from = &panels[p * self.panel_len::<T>() + row * self.row_vectors() * lanes..];

@@ -100,7 +100,6 @@ impl<T: Scalar> Tree<'_, T> {
     ///
     /// # Safety
     /// As [`Tree::up`]; `y` has `n_out` rows (adjoint: `n_in`); no overlaps.
-    #[allow(clippy::too_many_arguments)]
     pub unsafe fn down(
         &self,
         direction: Direction,
@@ -155,7 +154,6 @@ impl<T: Scalar> Tree<'_, T> {
     ///
     /// # Safety
     /// As [`Tree::up`] and [`Tree::down`].
-    #[allow(clippy::too_many_arguments)]
     pub unsafe fn apply(
         &self,
         direction: Direction,

@@ -25,8 +25,7 @@ mod tests {
     fn values_and_gradients_by_hand() {
         let device = Device::flex().autodiff();
         let options = (&device, DType::F64);
-        let x =
-            Tensor::<2>::from_data(TensorData::new(vec![1.0, -2.0, 0.0, -0.5], [2, 2]), options.clone()).require_grad();
+        let x = Tensor::<2>::from_data(TensorData::new(vec![1.0, -2.0, 0.0, -0.5], [2, 2]), options).require_grad();
         let slope = Tensor::<1>::from_data(TensorData::new(vec![0.25], [1]), options).require_grad();
         let y = leaky_relu(x.clone(), slope.clone());
         assert_eq!(y.to_data().iter::<f64>().collect::<Vec<_>>(), [1.0, -0.5, 0.0, -0.125]);

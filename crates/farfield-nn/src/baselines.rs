@@ -5,7 +5,7 @@
 //! training outputs with coefficients `a = x X^+`. So the outputs, which may be millions of numbers, are only streamed.
 //! The coefficients come from
 //!
-//! * a complete orthogonal decomposition of `X` ([`crate::pseudo_inverse`]), where it has at most `2^23` entries and no more than
+//! * a complete orthogonal decomposition of `X` (two passes of Gram-Schmidt), where it has at most `2^23` entries and no more than
 //!   1024 samples or unknowns; pivots below `tol` times the largest count as zero, `tol = eps sqrt(max(samples, unknowns))` with the
 //!   `eps` of the type in which the data are stored;
 //! * else the eigenvalues of the Gram matrix `X X^T = U S^2 U^T`, `a = (x X^T) U S^-2 U^T`, with the

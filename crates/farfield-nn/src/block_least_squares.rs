@@ -1,7 +1,7 @@
 //! A block-diagonal matrix fitted by least squares: what a model without any far field can do at best.
 //!
 //! On 1D fields with the leaves of an HSS matrix, every leaf of the output is fitted from the same leaf of the input,
-//! `min ||X_i D_i^T - Y_i||_F` of minimum norm, by [`crate::pseudo_inverse`]. Where this is as good as a model with a
+//! `min ||X_i D_i^T - Y_i||_F` of minimum norm, by a complete orthogonal decomposition. Where this is as good as a model with a
 //! far field, the data do not test the far field. Cost: `O(samples n m)` for leaves of size `m`.
 
 use faer::{Mat, MatRef};
@@ -25,7 +25,8 @@ pub struct BlockLeastSquares {
 }
 
 impl BlockLeastSquares {
-    /// Fits the leaves of a tree with `2^levels` leaves. Pivots below `eps sqrt(max(samples, m))` of the largest count as zero, with the `eps` of double precision.
+    /// Fits the leaves of a tree with `2^levels` leaves. Pivots below `1e-14` of the largest count as
+    /// zero.
     ///
     /// # Errors
     /// An empty set, data that are not 1D fields of one channel, data that cannot be read.
@@ -53,7 +54,7 @@ impl BlockLeastSquares {
             .map(|i| {
                 let (columns, rows) = (layout.leaf_in(i), layout.leaf_out(i));
                 let (x, y) = (x.subcols(columns.start, columns.len()), y.subcols(rows.start, rows.len()));
-                let tolerance = f64::EPSILON * (x.nrows().max(x.ncols()) as f64).sqrt();
+                let tolerance = 1e-14;
                 product(pseudo_inverse(x, tolerance).0.as_ref(), y)
             })
             .collect();

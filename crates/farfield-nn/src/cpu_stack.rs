@@ -91,11 +91,11 @@ impl LayerSpec {
 
     /// Elements of the output, padding included.
     fn output_len<T: Float>(&self, batch: usize) -> usize {
-        self.output_panels(batch).map_or(batch * self.points_out(), |p| p.len::<T>())
+        self.output_panels(batch).map_or(batch * self.points_out(), |p| p.elements::<T>())
     }
 
     fn input_len<T: Float>(&self, batch: usize) -> usize {
-        self.input_panels(batch).map_or(batch * self.points_in(), |p| p.len::<T>())
+        self.input_panels(batch).map_or(batch * self.points_in(), |p| p.elements::<T>())
     }
 }
 
@@ -110,7 +110,7 @@ fn panels(grid: &[usize], batch: usize) -> Option<PanelShape> {
 const SHAPES: &str = "shapes that were checked when the stack was entered";
 
 fn pack<T: Float>(x: &FlexTensor, shape: PanelShape) -> FlexTensor {
-    tensor(shape.pack(values::<T>(x)).expect(SHAPES), &[shape.len::<T>()])
+    tensor(shape.pack(values::<T>(x)).expect(SHAPES), &[shape.elements::<T>()])
 }
 
 fn unpack<T: Float>(panels: &FlexTensor, shape: PanelShape) -> FlexTensor {

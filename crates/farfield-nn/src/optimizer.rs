@@ -37,6 +37,8 @@ struct Slot {
     moments: Moments,
 }
 
+// One a parameter: the size of the larger variant does not matter.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug)]
 enum Moments {
     Single { first: Vec<f32>, second: Vec<f32> },

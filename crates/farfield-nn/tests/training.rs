@@ -72,6 +72,9 @@ fn run(trainer: &mut Trainer<NeuralHss>, data: &Dataset, train: &[usize], valid:
         .unwrap()
 }
 
+/// Epoch, step, loss, validation error, slopes.
+type Line = (usize, u64, f64, Option<f64>, Vec<f64>);
+
 #[test]
 fn a_linear_operator_is_learned() {
     let data = dataset(200, 16, 1);
@@ -119,7 +122,7 @@ fn an_interrupted_run_continues_to_the_same_bits() {
                 }
                 assert_eq!(run(&mut part, &data, &train_set, &valid_set, u64::MAX), Ending::Finished);
                 assert_eq!(bits(part.model()), bits(straight.model()));
-                let lines = |dir: &Path| -> Vec<(usize, u64, f64, Option<f64>, Vec<f64>)> {
+                let lines = |dir: &Path| -> Vec<Line> {
                     let lines = read_metrics(dir).unwrap().into_iter();
                     lines.map(|m| (m.epoch, m.step, m.train_loss, m.validation_relative_l2, m.slopes)).collect()
                 };

@@ -20,13 +20,8 @@ impl RunDir {
     pub fn create(path: Option<&Path>, name: &str, force: bool) -> Result<Self> {
         let path = match path {
             Some(path) => {
-                if path.join("config.toml").exists() || path.is_file() || is_full(path) {
-                    if !force {
-                        return Err(bad_input(format!(
-                            "{}: exists already: choose another --out, or --force to replace it",
-                            path.display()
-                        )));
-                    }
+                Self::check(path, force)?;
+                if force {
                     clear(path)?;
                 }
                 path.to_owned()
@@ -41,6 +36,26 @@ impl RunDir {
         std::fs::create_dir_all(&path)
             .with_context(|| format!("{}: cannot create the run directory", path.display()))?;
         Ok(Self { path })
+    }
+
+    /// Whether a run may be written to `path`.
+    ///
+    /// # Errors
+    /// When there is something already and no `force`, or something that is not a run.
+    pub fn check(path: &Path, force: bool) -> Result<()> {
+        if !path.is_file() && !is_full(path) {
+            return Ok(());
+        }
+        if !force {
+            return Err(bad_input(format!(
+                "{}: exists already: choose another --out, or --force to replace it",
+                path.display()
+            )));
+        }
+        if !path.join("config.toml").is_file() {
+            return Err(bad_input(format!("{}: not a run directory, it is left alone", path.display())));
+        }
+        Ok(())
     }
 
     /// The directory of an existing run.
@@ -90,9 +105,6 @@ fn is_full(path: &Path) -> bool {
 
 /// Removes what a run leaves behind, and nothing else.
 fn clear(path: &Path) -> Result<()> {
-    if !path.join("config.toml").is_file() {
-        return Err(bad_input(format!("{}: not a run directory, it is left alone", path.display())));
-    }
     for name in ["config.toml", "model.safetensors", "metrics.jsonl", "results.json", "report.html"] {
         remove(&path.join(name), false)?;
     }

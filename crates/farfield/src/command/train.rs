@@ -128,8 +128,30 @@ enum CompareName {
 pub fn run(args: &TrainArgs) -> Result<()> {
     let stop = stop_on_interrupt()?;
     let quiet = args.quiet || args.json;
-    let (config, dir) = prepare(args)?;
-    let results = train(&config, &dir, args.resume.is_some(), &compared(args, &config), &stop, quiet)?;
+    let (config, dir) = match &args.resume {
+        Some(run) => {
+            let dir = RunDir::open(run)?;
+            refuse_changes(args)?;
+            (dir.config()?, Some(dir))
+        }
+        None => (configuration(args)?, None),
+    };
+    if let Some(out) = &args.out {
+        RunDir::check(out, args.force)?;
+    }
+    // The data and the model come before the directory: what is refused must not leave an empty run behind.
+    let sets = Sets::open(&config, quiet)?;
+    let resume = dir.is_some();
+    let dir = match dir {
+        Some(dir) => dir,
+        None => {
+            build_model(&config, &config.model, &sets)?;
+            let dir = RunDir::create(args.out.as_deref(), &run_name(&config), args.force)?;
+            dir.write("config.toml", config.to_toml()?.as_bytes())?;
+            dir
+        }
+    };
+    let results = train(&config, &dir, &sets, resume, &compared(args, &config), &stop, quiet)?;
     if args.json {
         println!("{}", serde_json::to_string(&results)?);
     } else if !args.quiet {
@@ -138,27 +160,28 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     Ok(())
 }
 
-/// The configuration of the run and its directory.
-fn prepare(args: &TrainArgs) -> Result<(RunConfig, RunDir)> {
-    if let Some(run) = &args.resume {
-        let dir = RunDir::open(run)?;
-        let given = [
-            ("--model", args.model.is_some()),
-            ("--family", args.family.is_some()),
-            ("--samples", args.samples.is_some()),
-            ("--epochs", args.epochs.is_some()),
-            ("--steps", args.steps.is_some()),
-            ("--seed", args.seed.is_some()),
-            ("--precision", args.precision.is_some()),
-            ("--device", args.device.is_some()),
-        ];
-        if let Some((flag, _)) = given.into_iter().find(|(_, given)| *given) {
-            return Err(bad_input(format!(
-                "{flag} cannot be changed with --resume: the run continues as it was begun"
-            )));
+/// A resumed run continues as it was begun.
+fn refuse_changes(args: &TrainArgs) -> Result<()> {
+    let given = [
+        ("--model", args.model.is_some()),
+        ("--family", args.family.is_some()),
+        ("--samples", args.samples.is_some()),
+        ("--epochs", args.epochs.is_some()),
+        ("--steps", args.steps.is_some()),
+        ("--seed", args.seed.is_some()),
+        ("--precision", args.precision.is_some()),
+        ("--device", args.device.is_some()),
+    ];
+    match given.into_iter().find(|(_, given)| *given) {
+        Some((flag, _)) => {
+            Err(bad_input(format!("{flag} cannot be changed with --resume: the run continues as it was begun")))
         }
-        return Ok((dir.config()?, dir));
+        None => Ok(()),
     }
+}
+
+/// The configuration that the arguments describe.
+fn configuration(args: &TrainArgs) -> Result<RunConfig> {
     let mut set = args.set.clone();
     if args.family.is_some() || args.samples.is_some() {
         if args.data.is_some() {
@@ -193,18 +216,16 @@ fn prepare(args: &TrainArgs) -> Result<(RunConfig, RunDir)> {
     }
     config.train.validate()?;
     config.train.device.open()?;
-    let name = match (&config.problem, &config.data.path) {
+    Ok(config)
+}
+
+/// The name of the run directory.
+fn run_name(config: &RunConfig) -> String {
+    match (&config.problem, &config.data.path) {
         (Some(problem), _) => problem.name.clone(),
         (None, Some(path)) => path.file_stem().map_or("run".to_owned(), |s| s.to_string_lossy().into_owned()),
         (None, None) => "run".to_owned(),
-    };
-    // The data are looked at before anything is created: a bad file must not leave an empty run behind.
-    if let Some(path) = &config.data.path {
-        farfield_data::Dataset::open(path, &config.data.open_options())?;
     }
-    let dir = RunDir::create(args.out.as_deref(), &name, args.force)?;
-    dir.write("config.toml", config.to_toml()?.as_bytes())?;
-    Ok((config, dir))
 }
 
 /// The networks to train beside the model.
@@ -313,16 +334,16 @@ pub fn fit(
 pub fn train(
     config: &RunConfig,
     dir: &RunDir,
+    sets: &Sets,
     resume: bool,
     compare: &[ModelKind],
     stop: &AtomicBool,
     quiet: bool,
 ) -> Result<Results> {
-    let sets = Sets::open(config, quiet)?;
     if !quiet {
         eprintln!("run {}", dir.path().display());
     }
-    let trained = fit(config, &config.model, &sets, Some((dir, resume)), stop, quiet)?;
+    let trained = fit(config, &config.model, sets, Some((dir, resume)), stop, quiet)?;
     let train = &config.train;
     farfield_nn::model_file::save(&dir.model_file(), &trained.model, &trained.normalizers, train.precision)?;
 
@@ -333,7 +354,7 @@ pub fn train(
     let test = evaluated(&trained, &sets.test)?;
     let ood = sets.ood.as_ref().map(|part| evaluated(&trained, part)).transpose()?;
 
-    let mut comparators: BTreeMap<String, Comparator> = baselines::all(config, &sets)?;
+    let mut comparators: BTreeMap<String, Comparator> = baselines::all(config, sets)?;
     for &kind in compare {
         let (key, name) = match kind {
             ModelKind::Dense => ("network_dense", "dense network of the same depth, trained alike"),
@@ -341,7 +362,7 @@ pub fn train(
         };
         let model = ModelConfig { kind, ..config.model.clone() };
         let start = Instant::now();
-        let other = fit(config, &model, &sets, None, stop, quiet)?;
+        let other = fit(config, &model, sets, None, stop, quiet)?;
         let seconds = start.elapsed().as_secs_f64();
         comparators.insert(
             key.to_owned(),
@@ -385,7 +406,7 @@ pub fn train(
     };
     dir.write("results.json", &serde_json::to_vec_pretty(&results)?)?;
     let metrics: Vec<EpochMetrics> = farfield_nn::trainer::read_metrics(dir.path())?;
-    let report = run_report::Inputs { config, sets: &sets, trained: &trained, results: &results, metrics: &metrics };
+    let report = run_report::Inputs { config, sets, trained: &trained, results: &results, metrics: &metrics };
     run_report::write(&report, &test, ood.as_ref(), dir)?;
     Ok(results)
 }
