@@ -7,7 +7,7 @@
 //! * [`adamw_step`], [`squared_error`]: the optimiser's step and the loss in one pass each.
 //!
 //! Everything runs in `f32` and `f64`, on AVX-512, AVX2 with FMA, or plain code, chosen at run time
-//! ([`InstructionSet`]), on the threads of rayon's current pool; the same input gives the same bits on any number of threads.
+//! ([`InstructionSet`]), on as many threads as rayon's current pool has; the same input gives the same bits on any number of threads.
 //!
 //! # Performance
 //! The vectors run over samples (1D, 2D) or points (3D), so matrices of any size and rank waste nothing, and no operand is
@@ -41,6 +41,7 @@ mod scalar;
 mod scratch;
 mod simd;
 mod squared_error;
+mod team;
 mod tree;
 mod view;
 

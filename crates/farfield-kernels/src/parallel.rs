@@ -1,20 +1,20 @@
-//! Tasks on the threads of rayon's current pool.
+//! Tasks on as many threads as rayon's current pool has.
 //!
-//! What a task computes never depends on the number of threads; sums over tasks are formed afterwards, in order.
-//! Called from inside a pool (`ThreadPool::install`) a parallel region costs about a microsecond; from outside, ten.
-
-use rayon::prelude::*;
+//! What a task computes never depends on the number of threads; sums over tasks are formed afterwards, in order. The threads are
+//! those of [`crate::team`], not rayon's own: waking a sleeping pool costs more than a small layer.
 
 use crate::aligned::{AlignedVec, Room};
 use crate::scalar::Scalar;
+use crate::team;
 
 /// Multiply-adds below which handing work to another thread costs more than it saves.
 const WORTH_SHARING: usize = 1 << 17;
 
 /// Runs `task(0..count)`, in parallel when `multiply_adds` (of all tasks together) make it worth while.
 pub(crate) fn for_each(count: usize, multiply_adds: usize, task: impl Fn(usize) + Sync + Send) {
-    if count > 1 && multiply_adds >= WORTH_SHARING && rayon::current_num_threads() > 1 {
-        (0..count).into_par_iter().with_max_len(1).for_each(task);
+    let threads = rayon::current_num_threads();
+    if count > 1 && multiply_adds >= WORTH_SHARING && threads > 1 {
+        team::run(threads, count, &task);
     } else {
         (0..count).for_each(task);
     }
