@@ -63,8 +63,9 @@ fn recycled<T: Scalar>(capacity: usize) -> Option<Vec<T>> {
     }
     let mut pool = T::pool().lock().unwrap_or_else(|e| e.into_inner());
     let fits = |v: &Vec<T>| v.capacity() >= capacity && v.capacity() / 2 <= capacity;
-    let best = (0..pool.len()).filter(|&i| fits(&pool[i])).min_by_key(|&i| pool[i].capacity())?;
-    let mut values = pool.swap_remove(best);
+    // The tightest; among equals the one given back last, which is most likely still in cache.
+    let best = (0..pool.len()).rev().filter(|&i| fits(&pool[i])).min_by_key(|&i| pool[i].capacity())?;
+    let mut values = pool.remove(best);
     values.clear();
     Some(values)
 }

@@ -10,6 +10,9 @@ use crate::error::{LayoutError, check_len};
 use crate::parallel::for_each;
 use crate::scalar::Scalar;
 
+/// Multiply-adds that moving one number costs.
+const TRANSPOSE_COST: usize = 8;
+
 /// Shape of a batch of 1D or 2D fields in panels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PanelShape {
@@ -66,7 +69,7 @@ impl PanelShape {
         let (kernels, lanes) = (T::kernels(), T::LANES);
         let mut panels = Room::<T>::new(self.elements::<T>());
         let to = panels.shared();
-        for_each(self.panels::<T>(), self.elements::<T>(), |p| {
+        for_each(self.panels::<T>(), TRANSPOSE_COST * self.elements::<T>(), |p| {
             let samples = lanes.min(self.batch - p * lanes);
             for row in 0..self.rows {
                 let from = &x[p * lanes * self.points() + row * self.columns..];
@@ -98,7 +101,7 @@ impl PanelShape {
         let (kernels, lanes) = (T::kernels(), T::LANES);
         let mut x = Room::<T>::new(self.batch * self.points());
         let to = x.shared();
-        for_each(self.panels::<T>(), self.elements::<T>(), |p| {
+        for_each(self.panels::<T>(), TRANSPOSE_COST * self.elements::<T>(), |p| {
             let samples = lanes.min(self.batch - p * lanes);
             for row in 0..self.rows {
                 let from = &panels[p * self.panel_len::<T>() + row * self.row_vectors() * lanes..];

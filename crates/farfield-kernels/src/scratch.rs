@@ -32,10 +32,10 @@ impl<T: Scalar> Scratch<T> {
         let need = (len * size_of::<T>()).div_ceil(size_of::<Line>()).max(1);
         let kept = {
             let mut pool = POOL.lock().unwrap_or_else(|e| e.into_inner());
-            let best = (0..pool.len())
-                .filter(|&i| pool[i].len() >= need && pool[i].len() <= 4 * need.max(64))
-                .min_by_key(|&i| pool[i].len());
-            best.map(|i| pool.swap_remove(i))
+            let fits = |i: &usize| pool[*i].len() >= need && pool[*i].len() <= 4 * need.max(64);
+            // The tightest; among equals the one given back last, which is most likely still in cache.
+            let best = (0..pool.len()).rev().filter(fits).min_by_key(|&i| pool[i].len());
+            best.map(|i| pool.remove(i))
         };
         Self { lines: kept.unwrap_or_else(|| new_lines(need)), len, element: std::marker::PhantomData }
     }

@@ -14,29 +14,40 @@ use std::time::{Duration, Instant};
 /// How long a thread spins before it parks: longer than the gaps inside a training step.
 const SPIN: Duration = Duration::from_micros(60);
 
+/// Threads that take part in one region, at most.
+const MOST: usize = 64;
+
 /// One parallel region: the tasks that are left and the threads that are done.
+///
+/// Every thread begins with a block of tasks of its own, the same at every region of the same size, so that what it wrote in
+/// one layer is still in its cache in the next; then it helps the others.
 struct Region<'a> {
     task: &'a (dyn Fn(usize) + Sync),
     count: usize,
-    next: AtomicUsize,
+    threads: usize,
+    /// Tasks taken from each thread's block.
+    taken: [AtomicUsize; MOST],
     done: AtomicUsize,
     panicked: AtomicBool,
 }
 
 impl Region<'_> {
-    /// Takes tasks until none is left.
-    fn work(&self) {
+    /// Takes tasks until none is left, as thread `me`.
+    fn work(&self, me: usize) {
         let result = catch_unwind(AssertUnwindSafe(|| {
-            loop {
-                let i = self.next.fetch_add(1, Ordering::Relaxed);
-                if i >= self.count {
-                    break;
+            for other in 0..self.threads {
+                let block = (me + other) % self.threads;
+                let (start, end) = (self.count * block / self.threads, self.count * (block + 1) / self.threads);
+                while !self.panicked.load(Ordering::Relaxed) {
+                    let i = start + self.taken[block].fetch_add(1, Ordering::Relaxed);
+                    if i >= end {
+                        break;
+                    }
+                    (self.task)(i);
                 }
-                (self.task)(i);
             }
         }));
         if result.is_err() {
-            self.next.store(self.count, Ordering::Relaxed);
             self.panicked.store(true, Ordering::Relaxed);
         }
     }
@@ -66,14 +77,20 @@ pub(crate) fn run(threads: usize, count: usize, task: &(dyn Fn(usize) + Sync)) {
         (0..count).for_each(task);
         return;
     };
-    let others = threads.min(count).saturating_sub(1).min(usize::from(u16::MAX));
+    let others = threads.min(count).min(MOST).saturating_sub(1);
     while workers.len() < others {
         let Some(worker) = hire(workers.len()) else { break };
         workers.push(worker);
     }
     let others = others.min(workers.len());
-    let region =
-        Region { task, count, next: AtomicUsize::new(0), done: AtomicUsize::new(0), panicked: AtomicBool::new(false) };
+    let region = Region {
+        task,
+        count,
+        threads: others + 1,
+        taken: [const { AtomicUsize::new(0) }; MOST],
+        done: AtomicUsize::new(0),
+        panicked: AtomicBool::new(false),
+    };
     if others > 0 {
         POST.region.store(std::ptr::from_ref(&region) as usize, Ordering::Relaxed);
         let call = ((POST.call.load(Ordering::Relaxed) >> 16) + 1) << 16 | others as u64;
@@ -86,7 +103,7 @@ pub(crate) fn run(threads: usize, count: usize, task: &(dyn Fn(usize) + Sync)) {
             }
         }
     }
-    region.work();
+    region.work(0);
     // The region lives on this stack: wait for all that may look at it.
     let mut spins = 0u32;
     while region.done.load(Ordering::Acquire) < others {
@@ -125,7 +142,7 @@ fn serve(index: usize, mut seen: u64, parked: &AtomicBool) -> ! {
         // SAFETY: this call counts on this thread, so `run` keeps the region alive until `done` says otherwise; it was
         // stored before the call that was read with acquire ordering, and no later call can come before that.
         let region = unsafe { &*region };
-        region.work();
+        region.work(index + 1);
         region.done.fetch_add(1, Ordering::Release);
     }
 }
