@@ -1,11 +1,11 @@
 //! Run directories: `config.toml`, `model.safetensors`, `checkpoint/`, `metrics.jsonl`, `results.json`, `report.html`, `plots/`.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
 use crate::failure::bad_input;
+use crate::report::write_beside_and_rename;
 use crate::run_config::RunConfig;
 
 /// A directory that a run writes into.
@@ -89,13 +89,7 @@ impl RunDir {
 
 /// Writes a file whole or not at all: beside, to disk, then renamed.
 pub fn write_file(target: &Path, contents: &[u8]) -> Result<()> {
-    let fail = || format!("{}: cannot write", target.display());
-    let dir = target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(dir).with_context(fail)?;
-    file.write_all(contents).with_context(fail)?;
-    file.as_file().sync_all().with_context(fail)?;
-    file.persist(target).map_err(|e| e.error).with_context(fail)?;
-    Ok(())
+    write_beside_and_rename(target, contents).with_context(|| format!("{}: cannot write", target.display()))
 }
 
 /// Whether a directory has anything in it.

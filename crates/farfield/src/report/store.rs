@@ -27,10 +27,11 @@ pub(super) fn folder_of(path: &Path) -> PathBuf {
     }
 }
 
-fn write_beside_and_rename(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// As [`write_whole`], with the system's own error.
+pub(crate) fn write_beside_and_rename(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = folder_of(path);
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".report-").suffix(".part");
+    builder.prefix(".farfield-").suffix(".part");
     // Temporary files are private by default; a report gets the permissions of any new file (the umask applies).
     #[cfg(unix)]
     let permissions = {
