@@ -42,18 +42,23 @@ impl<T: Scalar> DerefMut for AlignedVec<T> {
 /// Gives the memory of a result back, for the next results to be written into.
 ///
 /// Results of a training step have the same sizes at every step; writing them into the same memory saves the page faults of
-/// fresh allocations, which otherwise cost as much as the arithmetic of a small layer. At most 64 arrays are kept.
+/// fresh allocations, which otherwise cost as much as the arithmetic of a small layer. Give back only what a kernel returned: it
+/// is what the next step will ask for again. At most 64 arrays and 1 GiB are kept; beyond that, those that were given back
+/// first go to the system.
 pub fn recycle<T: Scalar>(values: Vec<T>) {
     if values.capacity() >= WORTH_KEEPING {
         let mut pool = T::pool().lock().unwrap_or_else(|e| e.into_inner());
-        if pool.len() < KEPT {
-            pool.push(values);
+        pool.push(values);
+        let bytes = |pool: &[Vec<T>]| pool.iter().map(|v| v.capacity() * size_of::<T>()).sum::<usize>();
+        while pool.len() > KEPT || pool.len() > 1 && bytes(&pool) > KEPT_BYTES {
+            pool.remove(0);
         }
     }
 }
 
 /// Arrays kept at most, each of at least [`WORTH_KEEPING`] elements.
 const KEPT: usize = 64;
+const KEPT_BYTES: usize = 1 << 30;
 const WORTH_KEEPING: usize = 1 << 12;
 
 /// A kept array of suitable capacity, empty.

@@ -19,6 +19,12 @@ pub enum LayoutError {
         /// The largest depth accepted.
         max: usize,
     },
+    /// Nodes of a tree that are not in breadth-first order.
+    #[error("node {node} of the tree: the nodes must come level by level, the children of a node next to each other")]
+    Tree {
+        /// The first node that is out of order.
+        node: usize,
+    },
     /// More parameters than can be addressed.
     #[error("an HSS matrix of {n_out} x {n_in}, {levels} levels and rank {rank} is too large")]
     TooLarge {

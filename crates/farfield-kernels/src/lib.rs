@@ -54,7 +54,7 @@ pub use layer::{Backward, Forward};
 pub use layer_1d::Layer1d;
 pub use layer_2d::Layer2d;
 pub use layer_3d::Layer3d;
-pub use layout::{Block, HssLayout, Node};
+pub use layout::{Block, HssLayout, MAX_LEVELS, Node, NodeShape};
 pub use panels::PanelShape;
 pub use scalar::Scalar;
 pub use simd::InstructionSet;

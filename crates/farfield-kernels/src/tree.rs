@@ -40,21 +40,52 @@ pub(crate) enum Direction {
     Adjoint,
 }
 
-impl HssLayout {
-    /// Rows of the coefficient arrays: `r` for every node but the root.
-    pub(crate) fn coefficient_rows(&self) -> usize {
-        (2 * (1 << self.levels()) - 2) * self.rank()
-    }
-
-    /// First coefficient row of a level (1 to `levels`).
-    fn coefficient_row(&self, level: usize) -> usize {
-        ((1 << level) - 2) * self.rank()
-    }
-
-    fn leaf_rows(&self, direction: Direction, i: usize) -> (usize, usize) {
+impl Node {
+    /// First row and number of its own coefficients in an array of [`Tree::up`].
+    fn collected(&self, direction: Direction) -> (usize, usize) {
         match direction {
-            Direction::Forward => (self.leaf_in(i).start, self.leaf_out(i).start),
-            Direction::Adjoint => (self.leaf_out(i).start, self.leaf_in(i).start),
+            Direction::Forward => (self.col_coefficient, self.v.cols),
+            Direction::Adjoint => (self.row_coefficient, self.u.cols),
+        }
+    }
+
+    /// First row and number of its own coefficients in the array `received` of [`Tree::down`].
+    fn received(&self, direction: Direction) -> (usize, usize) {
+        self.collected(direction.other())
+    }
+}
+
+impl Direction {
+    fn other(self) -> Self {
+        match self {
+            Direction::Forward => Direction::Adjoint,
+            Direction::Adjoint => Direction::Forward,
+        }
+    }
+}
+
+impl HssLayout {
+    /// Where the input of a node is: rows of the vector for a leaf, the coefficients of its children above.
+    fn input<T: Scalar>(&self, node: &Node, direction: Direction, x: View<T>, collected: View<T>) -> View<T> {
+        match self.nodes()[node.children()].first() {
+            Some(child) => collected.at_row(child.collected(direction).0),
+            None if direction == Direction::Forward => x.at_row(node.cols().start),
+            None => x.at_row(node.rows().start),
+        }
+    }
+
+    /// Where the output of a node goes; `None` for a leaf without `y`.
+    fn output<T: Scalar>(
+        &self,
+        node: &Node,
+        direction: Direction,
+        y: Option<View<T>>,
+        received: View<T>,
+    ) -> Option<View<T>> {
+        match self.nodes()[node.children()].first() {
+            Some(child) => Some(received.at_row(child.received(direction).0)),
+            None if direction == Direction::Forward => y.map(|y| y.at_row(node.rows().start)),
+            None => y.map(|y| y.at_row(node.cols().start)),
         }
     }
 }
@@ -69,33 +100,25 @@ impl<T: Scalar> Tree<'_, T> {
         (Coefficients::transposed(p, block.cols), block.rows)
     }
 
-    /// `coefficients = V^T ... V^T x` (adjoint: `U^T ... U^T x`) on all levels.
+    /// `coefficients = V^T ... V^T x` (adjoint: `U^T ... U^T x`) at all nodes but the root.
     ///
     /// # Safety
     /// `x` has `n_in` rows (adjoint: `n_out`), `coefficients` has `coefficient_rows()`, both `vectors` vectors; they do not
     /// overlap.
     pub unsafe fn up(&self, direction: Direction, x: View<T>, vectors: usize, coefficients: View<T>) {
-        let (layout, rank) = (self.layout, self.layout.rank());
-        if rank == 0 {
-            return;
-        }
-        for level in (1..=layout.levels()).rev() {
-            let to = coefficients.at_row(layout.coefficient_row(level));
-            for (i, node) in layout.level(level).iter().enumerate() {
-                let from = if level == layout.levels() {
-                    x.at_row(layout.leaf_rows(direction, i).0)
-                } else {
-                    coefficients.at_row(layout.coefficient_row(level + 1) + 2 * i * rank)
-                };
-                let (a, inner) = self.basis(node, direction);
-                let term = [Term { inner, a, x: from }];
-                // SAFETY: the caller vouches for the views; blocks come from the layout.
-                unsafe { (self.kernels.multiply)(&term, rank, vectors, to.at_row(i * rank), false) };
+        for node in self.layout.nodes()[1..].iter().rev() {
+            let (row, rank) = node.collected(direction);
+            if rank == 0 {
+                continue;
             }
+            let (a, inner) = self.basis(node, direction);
+            let term = [Term { inner, a, x: self.layout.input(node, direction, x, coefficients) }];
+            // SAFETY: the caller vouches for the views; blocks come from the layout.
+            unsafe { (self.kernels.multiply)(&term, rank, vectors, coefficients.at_row(row), false) };
         }
     }
 
-    /// From the coefficients of [`Tree::up`] to those that the leaves receive, in `received`; with `leaves`,
+    /// From the coefficients of [`Tree::up`] to those that the leaves receive, in `received`; with `y`,
     /// also `y (+)= D x + U received` for all leaves.
     ///
     /// # Safety
@@ -110,7 +133,6 @@ impl<T: Scalar> Tree<'_, T> {
         received: View<T>,
         accumulate: bool,
     ) {
-        let (layout, rank) = (self.layout, self.layout.rank());
         let block = |b: crate::layout::Block, transposed: bool| {
             let p = self.parameters.wrapping_add(b.offset);
             if transposed {
@@ -120,33 +142,24 @@ impl<T: Scalar> Tree<'_, T> {
             }
         };
         let back = direction == Direction::Adjoint;
-        for level in 0..=layout.levels() {
-            let leaves = level == layout.levels();
-            if !leaves && rank == 0 {
+        for (i, node) in self.layout.nodes().iter().enumerate() {
+            let Some(to) = self.layout.output(node, direction, y, received) else { continue };
+            let (a, rows, inner) = block(node.d, back);
+            if rows == 0 {
                 continue;
             }
-            for (i, node) in layout.level(level).iter().enumerate() {
-                let (from, to, accumulate) = if leaves {
-                    let Some(y) = y else { return };
-                    let (from, to) = layout.leaf_rows(direction, i);
-                    (x.at_row(from), y.at_row(to), accumulate)
-                } else {
-                    let row = layout.coefficient_row(level + 1) + 2 * i * rank;
-                    (coefficients.at_row(row), received.at_row(row), false)
-                };
-                let (a, rows, inner) = block(node.d, back);
-                let mut terms = [Term { inner, a, x: from }; 2];
-                let mut count = 1;
-                if level > 0 && rank > 0 {
-                    // Forward: U; adjoint: V. Neither is transposed.
-                    let outer = if back { node.v } else { node.u };
-                    let row = layout.coefficient_row(level) + i * rank;
-                    terms[1] = Term { inner: rank, a: block(outer, false).0, x: received.at_row(row) };
-                    count = 2;
-                }
-                // SAFETY: the caller vouches for the views; blocks come from the layout.
-                unsafe { (self.kernels.multiply)(&terms[..count], rows, vectors, to, accumulate) };
+            let mut terms = [Term { inner, a, x: self.layout.input(node, direction, x, coefficients) }; 2];
+            let mut count = 1;
+            let (row, rank) = node.received(direction);
+            if i > 0 && rank > 0 {
+                // Forward: U; adjoint: V. Neither is transposed.
+                let outer = if back { node.v } else { node.u };
+                terms[1] = Term { inner: rank, a: block(outer, false).0, x: received.at_row(row) };
+                count = 2;
             }
+            let accumulate = accumulate && node.is_leaf();
+            // SAFETY: the caller vouches for the views; blocks come from the layout.
+            unsafe { (self.kernels.multiply)(&terms[..count], rows, vectors, to, accumulate) };
         }
     }
 
@@ -194,19 +207,18 @@ const ROWS_PER_TASK: usize = 64;
 /// A part of the parameter gradient that can be computed on its own: some rows of `D`, and with the first rows `U` and `V`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct GradientTask {
-    level: usize,
     node: usize,
     first_row: usize,
 }
 
 impl HssLayout {
-    /// All tasks of the parameter gradient; together they write every entry once.
+    /// All tasks of the parameter gradient; together they write every entry once. Leaves first: their tasks are the long ones.
     pub(crate) fn gradient_tasks(&self) -> Vec<GradientTask> {
         let mut tasks = Vec::new();
         for level in (0..=self.levels()).rev() {
-            for (node, blocks) in self.level(level).iter().enumerate() {
-                for first_row in (0..blocks.d.rows.max(1)).step_by(ROWS_PER_TASK) {
-                    tasks.push(GradientTask { level, node, first_row });
+            for node in self.level_range(level) {
+                for first_row in (0..self.nodes()[node].d.rows.max(1)).step_by(ROWS_PER_TASK) {
+                    tasks.push(GradientTask { node, first_row });
                 }
             }
         }
@@ -227,27 +239,24 @@ impl HssLayout {
         accumulate: bool,
         scratch: &mut [T],
     ) {
-        let GradientTask { level, node, first_row } = task;
-        let blocks = &self.level(level)[node];
-        let rank = self.rank();
-        let (x, dy) = if level == self.levels() {
-            (inputs.x.at_row(self.leaf_in(node).start), inputs.dy.at_row(self.leaf_out(node).start))
-        } else {
-            let row = self.coefficient_row(level + 1) + 2 * node * rank;
-            (inputs.up.at_row(row), inputs.up_adjoint.at_row(row))
-        };
+        let GradientTask { node, first_row } = task;
+        let root = node == 0;
+        let node = &self.nodes()[node];
+        let x = self.input(node, Direction::Forward, inputs.x, inputs.up);
+        let dy = self.input(node, Direction::Adjoint, inputs.dy, inputs.up_adjoint);
         let mut outer = |left: View<T>, right: View<T>, rows: usize, columns: usize, offset: usize| {
             let to = gradient.wrapping_add(offset);
             // SAFETY: the caller vouches for the views and for `gradient`; blocks come from the layout.
             unsafe { (kernels.outer)(left, right, rows, columns, inputs.vectors, to, columns, accumulate, scratch) };
         };
-        let d = blocks.d;
+        let d = node.d;
         let rows = ROWS_PER_TASK.min(d.rows - first_row.min(d.rows));
         outer(dy.at_row(first_row), x, rows, d.cols, d.offset + first_row * d.cols);
-        if first_row == 0 && level > 0 {
-            let row = self.coefficient_row(level) + node * rank;
-            outer(dy, inputs.received.at_row(row), blocks.u.rows, rank, blocks.u.offset);
-            outer(x, inputs.received_adjoint.at_row(row), blocks.v.rows, rank, blocks.v.offset);
+        if first_row == 0 && !root {
+            let received = inputs.received.at_row(node.row_coefficient);
+            outer(dy, received, node.u.rows, node.u.cols, node.u.offset);
+            let received = inputs.received_adjoint.at_row(node.col_coefficient);
+            outer(x, received, node.v.rows, node.v.cols, node.v.offset);
         }
     }
 

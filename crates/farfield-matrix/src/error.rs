@@ -63,14 +63,114 @@ pub enum MatrixError {
         /// What has to agree.
         rule: &'static str,
     },
-    /// Two matrices whose trees differ in depth.
-    #[error("{operation}: the left tree has {left} levels and the right one {right}, use equal depths")]
-    Depths {
-        /// The operation.
-        operation: &'static str,
-        /// Depth of the left tree.
-        left: usize,
-        /// Depth of the right tree.
-        right: usize,
+    /// A matrix with the wrong number of rows.
+    #[error("{what}: the matrix has {got} rows, pass {expected}")]
+    Rows {
+        /// The operation and its argument.
+        what: &'static str,
+        /// Rows of the argument.
+        got: usize,
+        /// Rows that the operation asks for.
+        expected: usize,
+    },
+    /// A point set that cannot be used.
+    #[error("points: {reason}")]
+    Points {
+        /// What is wrong.
+        reason: String,
+    },
+    /// A cluster tree that cannot be built, or two that do not fit each other.
+    #[error("cluster tree: {reason}")]
+    Tree {
+        /// What is wrong.
+        reason: String,
+    },
+    /// An option outside its range.
+    #[error("{name} = {value}: {rule}")]
+    Option {
+        /// Name of the option.
+        name: &'static str,
+        /// Its value.
+        value: String,
+        /// What it must be.
+        rule: &'static str,
+    },
+    /// An entry of the matrix to be approximated that is infinite or NaN.
+    #[error("entry ({row}, {col}) of the matrix is {value}: every entry must be finite")]
+    Entry {
+        /// Row, in the user's order.
+        row: usize,
+        /// Column, in the user's order.
+        col: usize,
+        /// The entry.
+        value: f64,
+    },
+    /// A tolerance that was not reached.
+    #[error("{what}: the tolerance {tolerance:.3e} was not met, the error is {reached:.3e} with {limit}")]
+    Tolerance {
+        /// What was built.
+        what: &'static str,
+        /// Absolute error allowed.
+        tolerance: f64,
+        /// Absolute error reached, proven or estimated.
+        reached: f64,
+        /// What stood in the way, as "rank cap 8".
+        limit: String,
+    },
+    /// A matrix that cannot be inverted.
+    #[error("{what}: the matrix is singular to working precision ({place})")]
+    Singular {
+        /// The factorisation.
+        what: &'static str,
+        /// Where it broke down.
+        place: String,
+    },
+    /// A Cholesky factorisation of a matrix that is not positive definite.
+    #[error("{what}: the matrix is not positive definite ({place})")]
+    NotPositiveDefinite {
+        /// The factorisation.
+        what: &'static str,
+        /// Where it broke down.
+        place: String,
+    },
+    /// An operator that has no transposed product.
+    #[error("{what}: this operator has no transposed product")]
+    NoTranspose {
+        /// The operation that needs one.
+        what: &'static str,
+    },
+    /// More memory than the caller allows.
+    #[error("{what}: needs about {needed} bytes, the budget is {budget}")]
+    Memory {
+        /// What was to be built.
+        what: &'static str,
+        /// Bytes needed, as far as known.
+        needed: usize,
+        /// Bytes allowed.
+        budget: usize,
+    },
+    /// An iteration that did not converge.
+    #[error("{what}: no convergence in {iterations} iterations, the relative residual is {residual:.3e}")]
+    NoConvergence {
+        /// The iteration.
+        what: &'static str,
+        /// Iterations made.
+        iterations: usize,
+        /// Residual reached, relative to the right-hand side.
+        residual: f64,
+    },
+    /// Data from which an operator cannot be recovered.
+    #[error("recovery: {reason}")]
+    Recovery {
+        /// Why.
+        reason: String,
+    },
+    /// A file that cannot be read or written.
+    #[error("{path}: {reason}")]
+    File {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
     },
 }

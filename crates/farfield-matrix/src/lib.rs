@@ -10,7 +10,7 @@
 //! A 4 x 4 matrix with two leaves: two 2 x 2 diagonal blocks, and off-diagonal blocks of rank one.
 //!
 //! ```
-//! use farfield_matrix::{Hss, HssLayout};
+//! use farfield_matrix::{Hss, HssLayout, LinearOperator, Matrix};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let layout = HssLayout::new(4, 4, 1, 1)?; // 4 rows, 4 columns, 1 level, rank 1
@@ -27,7 +27,7 @@
 //!
 //! // It is the second-difference matrix.
 //! assert_eq!(
-//!     a.to_dense(),
+//!     a.to_dense().to_row_major(),
 //!     [
 //!         2.0, -1.0, 0.0, 0.0, //
 //!         -1.0, 2.0, -1.0, 0.0, //
@@ -36,25 +36,40 @@
 //!     ]
 //! );
 //!
-//! let mut y = [0.0; 4];
-//! a.apply(&[1.0, 2.0, 3.0, 4.0], &mut y)?;
-//! assert_eq!(y, [0.0, 0.0, 0.0, 5.0]);
+//! let x = Matrix::from_vector(&[1.0, 2.0, 3.0, 4.0]);
+//! assert_eq!(a.apply(&x)?.col(0), [0.0, 0.0, 0.0, 5.0]);
 //!
 //! // A product of two HSS matrices is an HSS matrix; the ranks add up.
 //! let square = a.multiply(&a)?;
 //! assert_eq!(square.rank(), 2);
-//! square.apply(&[1.0, 2.0, 3.0, 4.0], &mut y)?;
-//! assert_eq!(y, [0.0, 0.0, -5.0, 10.0]);
+//! assert_eq!(square.apply(&x)?.col(0), [0.0, 0.0, -5.0, 10.0]);
 //! # Ok(())
 //! # }
 //! ```
 
-mod block;
+mod accuracy;
+mod block_tree;
+mod certificate;
+mod cluster_tree;
+mod entries;
 pub mod error;
 pub mod hss;
+mod linalg;
+mod low_rank;
+mod matrix;
+mod operator;
+mod points;
 mod scalar;
 
+pub use accuracy::Accuracy;
+pub use block_tree::{Admissibility, BlockCluster, BlockKind, BlockTree};
+pub use certificate::{Bound, Certificate, Confidence, LevelRanks};
+pub use cluster_tree::{Cluster, ClusterTree, Nested, Splitting};
+pub use entries::{Entries, EntryFn};
 pub use error::MatrixError;
-pub use farfield_kernels::{HssLayout, LayoutError};
+pub use farfield_kernels::{HssLayout, LayoutError, NodeShape};
 pub use hss::Hss;
+pub use matrix::Matrix;
+pub use operator::LinearOperator;
+pub use points::{BoundingBox, Points};
 pub use scalar::Scalar;

@@ -1,58 +1,35 @@
 //! The number types of matrices.
 
-use std::fmt::{Debug, Display};
-use std::ops::{Add, AddAssign, Mul};
+use std::fmt::Display;
 
 mod sealed {
-    pub trait Sealed {}
-    impl Sealed for f32 {}
-    impl Sealed for f64 {}
+    /// What the dense factorisations underneath ask for. Private, so that no public signature names them.
+    pub trait Field: faer::traits::RealField {}
+    impl Field for f32 {}
+    impl Field for f64 {}
 }
 
 /// Entry of a matrix: `f32` or `f64`. Sealed: no other type can implement it.
-pub trait Scalar:
-    sealed::Sealed
-    + Copy
-    + Debug
-    + Display
-    + PartialEq
-    + Add<Output = Self>
-    + Mul<Output = Self>
-    + AddAssign
-    + Send
-    + Sync
-    + 'static
-{
-    /// The number 0.
-    const ZERO: Self;
+pub trait Scalar: sealed::Field + farfield_kernels::Scalar + Display {
+    /// Distance from 1 to the next larger number.
+    const EPSILON: f64;
 
     /// Whether the number is neither infinite nor NaN.
     fn is_finite(self) -> bool;
-
-    /// The same number in double precision.
-    fn to_f64(self) -> f64;
 }
 
 impl Scalar for f32 {
-    const ZERO: Self = 0.0;
+    const EPSILON: f64 = f32::EPSILON as f64;
 
     fn is_finite(self) -> bool {
         f32::is_finite(self)
     }
-
-    fn to_f64(self) -> f64 {
-        f64::from(self)
-    }
 }
 
 impl Scalar for f64 {
-    const ZERO: Self = 0.0;
+    const EPSILON: f64 = f64::EPSILON;
 
     fn is_finite(self) -> bool {
         f64::is_finite(self)
-    }
-
-    fn to_f64(self) -> f64 {
-        self
     }
 }

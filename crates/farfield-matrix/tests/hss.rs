@@ -1,6 +1,6 @@
 //! HSS matrices against dense ones, in f64, at many shapes, to 1e-12 relative.
 
-use farfield_matrix::{Hss, HssLayout, LayoutError, MatrixError};
+use farfield_matrix::{Hss, HssLayout, LinearOperator, Matrix, MatrixError};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
@@ -116,7 +116,20 @@ fn random(rng: &mut ChaCha8Rng, shape: Shape) -> Hss<f64> {
 }
 
 fn dense(a: &Hss<f64>) -> Dense {
-    Dense { rows: a.n_out(), cols: a.n_in(), data: a.to_dense() }
+    Dense { rows: a.nrows(), cols: a.ncols(), data: entries(a) }
+}
+
+/// All entries, row by row.
+fn entries(a: &Hss<f64>) -> Vec<f64> {
+    a.to_dense().to_row_major()
+}
+
+fn apply(a: &Hss<f64>, x: &[f64]) -> Vec<f64> {
+    a.apply(&Matrix::from_vector(x)).unwrap().col(0).to_vec()
+}
+
+fn apply_transpose(a: &Hss<f64>, x: &[f64]) -> Vec<f64> {
+    a.apply_transpose(&Matrix::from_vector(x)).unwrap().col(0).to_vec()
 }
 
 fn column(x: &[f64]) -> Dense {
@@ -139,7 +152,6 @@ fn assert_close(got: &[f64], expected: &[f64], context: impl std::fmt::Debug) {
 fn shapes() -> Vec<Shape> {
     let mut shapes: Vec<Shape> = [
         (1, 1, 0, 0),
-        (1, 1, 0, 9),
         (1, 1, 1, 1),
         (1, 1, 4, 3),
         (1, 7, 2, 2),
@@ -155,11 +167,11 @@ fn shapes() -> Vec<Shape> {
     .map(|(n_out, n_in, levels, rank)| Shape { n_out, n_in, levels, rank })
     .to_vec();
     let mut rng = ChaCha8Rng::seed_from_u64(1);
-    shapes.extend((0..120).map(|_| Shape {
-        n_out: rng.random_range(1..=48),
-        n_in: rng.random_range(1..=48),
-        levels: rng.random_range(0..=4),
-        rank: rng.random_range(0..=9),
+    shapes.extend((0..120).map(|_| {
+        let levels = rng.random_range(0..=4);
+        let (n_out, n_in) = (rng.random_range(1..=48), rng.random_range(1..=48));
+        // Without levels there is no coupling, and no rank.
+        Shape { n_out, n_in, levels, rank: if levels == 0 { 0 } else { rng.random_range(0..=9) } }
     }));
     shapes
 }
@@ -169,7 +181,7 @@ fn to_dense_is_the_definition() {
     let mut rng = ChaCha8Rng::seed_from_u64(2);
     for shape in shapes() {
         let a = random(&mut rng, shape);
-        assert_close(&a.to_dense(), &definition(shape, a.data()).data, shape);
+        assert_close(&entries(&a), &definition(shape, a.data()).data, shape);
     }
 }
 
@@ -179,8 +191,7 @@ fn apply_is_the_dense_product() {
     for shape in shapes() {
         let a = random(&mut rng, shape);
         let x = normal(&mut rng, shape.n_in);
-        let mut y = vec![f64::NAN; shape.n_out];
-        a.apply(&x, &mut y).unwrap();
+        let y = apply(&a, &x);
         assert_close(&y, &dense(&a).times(&column(&x)).data, shape);
     }
 }
@@ -191,10 +202,7 @@ fn apply_transpose_is_the_adjoint() {
     for shape in shapes() {
         let a = random(&mut rng, shape);
         let (x, w) = (normal(&mut rng, shape.n_in), normal(&mut rng, shape.n_out));
-        let mut ax = vec![f64::NAN; shape.n_out];
-        let mut aw = vec![f64::NAN; shape.n_in];
-        a.apply(&x, &mut ax).unwrap();
-        a.apply_transpose(&w, &mut aw).unwrap();
+        let (ax, aw) = (apply(&a, &x), apply_transpose(&a, &w));
         let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
         let difference = (dot(&ax, &w) - dot(&x, &aw)).abs();
         assert!(difference <= TOLERANCE * norm(&ax) * norm(&w), "{shape:?}: {difference:e}");
@@ -209,20 +217,12 @@ fn many_vectors_give_the_bits_of_one_after_the_other() {
     for shape in shapes() {
         let a = random(&mut rng, shape);
         for columns in [0, 1, 5] {
-            let x = normal(&mut rng, columns * shape.n_in);
-            let mut y = vec![f64::NAN; columns * shape.n_out];
-            a.apply_many(columns, &x, &mut y).unwrap();
-            let mut back = vec![f64::NAN; columns * shape.n_in];
-            a.apply_transpose_many(columns, &y, &mut back).unwrap();
+            let x = Matrix::from_fn(shape.n_in, columns, |_, _| rng.sample(StandardNormal));
+            let y = a.apply(&x).unwrap();
+            let back = a.apply_transpose(&y).unwrap();
             for k in 0..columns {
-                let inputs = k * shape.n_in..(k + 1) * shape.n_in;
-                let outputs = k * shape.n_out..(k + 1) * shape.n_out;
-                let mut one = vec![f64::NAN; shape.n_out];
-                a.apply(&x[inputs.clone()], &mut one).unwrap();
-                assert_eq!(one, y[outputs.clone()]);
-                let mut one = vec![f64::NAN; shape.n_in];
-                a.apply_transpose(&y[outputs], &mut one).unwrap();
-                assert_eq!(one, back[inputs]);
+                assert_eq!(apply(&a, x.col(k)), y.col(k));
+                assert_eq!(apply_transpose(&a, y.col(k)), back.col(k));
             }
         }
     }
@@ -234,9 +234,9 @@ fn transpose_is_the_dense_transpose_and_an_involution() {
     for shape in shapes() {
         let a = random(&mut rng, shape);
         let t = a.transpose();
-        assert_eq!((t.n_out(), t.n_in()), (shape.n_in, shape.n_out));
+        assert_eq!((t.nrows(), t.ncols()), (shape.n_in, shape.n_out));
         assert_eq!((t.levels(), t.rank()), (shape.levels, shape.rank));
-        assert_close(&t.to_dense(), &dense(&a).transpose().data, shape);
+        assert_close(&entries(&t), &dense(&a).transpose().data, shape);
         assert_eq!(t.transpose(), a);
     }
 }
@@ -245,11 +245,11 @@ fn transpose_is_the_dense_transpose_and_an_involution() {
 fn add_is_the_dense_sum() {
     let mut rng = ChaCha8Rng::seed_from_u64(7);
     for shape in shapes() {
-        let other = Shape { rank: rng.random_range(0..=9), ..shape };
+        let other = Shape { rank: shape.levels.min(1) * rng.random_range(0..=9), ..shape };
         let (a, b) = (random(&mut rng, shape), random(&mut rng, other));
         let sum = a.add(&b).unwrap();
         assert_eq!(sum.rank(), shape.rank + other.rank);
-        assert_close(&sum.to_dense(), &dense(&a).plus(&dense(&b)).data, shape);
+        assert_close(&entries(&sum), &dense(&a).plus(&dense(&b)).data, shape);
     }
 }
 
@@ -258,10 +258,10 @@ fn scale_is_the_dense_multiple() {
     let mut rng = ChaCha8Rng::seed_from_u64(8);
     for shape in shapes() {
         let a = random(&mut rng, shape);
-        let expected: Vec<f64> = a.to_dense().iter().map(|x| -2.5 * x).collect();
+        let expected: Vec<f64> = entries(&a).iter().map(|x| -2.5 * x).collect();
         let scaled = a.scale(-2.5).unwrap();
         assert_eq!(scaled.layout(), a.layout());
-        assert_close(&scaled.to_dense(), &expected, shape);
+        assert_close(&entries(&scaled), &expected, shape);
     }
 }
 
@@ -269,13 +269,18 @@ fn scale_is_the_dense_multiple() {
 fn multiply_is_the_dense_product() {
     let mut rng = ChaCha8Rng::seed_from_u64(9);
     for shape in shapes() {
-        let other = Shape { n_out: shape.n_in, n_in: rng.random_range(1..=48), rank: rng.random_range(0..=9), ..shape };
+        let other = Shape {
+            n_out: shape.n_in,
+            n_in: rng.random_range(1..=48),
+            rank: shape.levels.min(1) * rng.random_range(0..=9),
+            ..shape
+        };
         let (a, b) = (random(&mut rng, shape), random(&mut rng, other));
         let product = a.multiply(&b).unwrap();
-        assert_eq!((product.n_out(), product.n_in()), (shape.n_out, other.n_in));
+        assert_eq!((product.nrows(), product.ncols()), (shape.n_out, other.n_in));
         assert_eq!(product.rank(), shape.rank + other.rank);
         let expected = dense(&a).times(&dense(&b));
-        assert_close(&product.to_dense(), &expected.data, (shape, other));
+        assert_close(&entries(&product), &expected.data, (shape, other));
     }
 }
 
@@ -286,7 +291,7 @@ fn a_chain_of_products_acts_like_its_factors() {
         let sizes = [21, 40, 13, 34];
         let factors: Vec<Hss<f64>> = (0..3)
             .map(|k| {
-                let shape = Shape { n_out: sizes[k], n_in: sizes[k + 1], levels, rank: k + 1 };
+                let shape = Shape { n_out: sizes[k], n_in: sizes[k + 1], levels, rank: levels.min(1) * (k + 1) };
                 random(&mut rng, shape)
             })
             .collect();
@@ -294,23 +299,19 @@ fn a_chain_of_products_acts_like_its_factors() {
         let left = left.multiply(&factors[2]).unwrap();
         let right = factors[1].multiply(&factors[2]).unwrap();
         let right = factors[0].multiply(&right).unwrap();
-        assert_eq!((left.rank(), right.rank()), (6, 6));
+        assert_eq!((left.rank(), right.rank()), if levels == 0 { (0, 0) } else { (6, 6) });
 
         let mut x = normal(&mut rng, sizes[3]);
-        let (mut by_left, mut by_right) = (vec![0.0; sizes[0]], vec![0.0; sizes[0]]);
-        left.apply(&x, &mut by_left).unwrap();
-        right.apply(&x, &mut by_right).unwrap();
+        let (by_left, by_right) = (apply(&left, &x), apply(&right, &x));
         for factor in factors.iter().rev() {
-            let mut y = vec![0.0; factor.n_out()];
-            factor.apply(&x, &mut y).unwrap();
-            x = y;
+            x = apply(factor, &x);
         }
         assert_close(&by_left, &x, levels);
         assert_close(&by_right, &x, levels);
         let transposed = factors[2].transpose();
         let transposed = transposed.multiply(&factors[1].transpose()).unwrap();
         let transposed = transposed.multiply(&factors[0].transpose()).unwrap();
-        assert_close(&transposed.transpose().to_dense(), &left.to_dense(), levels);
+        assert_close(&entries(&transposed.transpose()), &entries(&left), levels);
     }
 }
 
@@ -322,11 +323,9 @@ fn single_precision_follows_double_precision() {
     let narrow = |x: &[f64]| x.iter().map(|&x| x as f32).collect::<Vec<f32>>();
     let a32 = Hss::from_parts(a.layout().clone(), narrow(a.data())).unwrap();
     let x = normal(&mut rng, shape.n_in);
-    let mut y = vec![0.0; shape.n_out];
-    let mut y32 = vec![0.0f32; shape.n_out];
-    a.apply(&x, &mut y).unwrap();
-    a32.apply(&narrow(&x), &mut y32).unwrap();
-    let difference: Vec<f64> = y.iter().zip(&y32).map(|(a, &b)| a - f64::from(b)).collect();
+    let y = apply(&a, &x);
+    let y32 = a32.apply(&Matrix::from_vector(&narrow(&x))).unwrap();
+    let difference: Vec<f64> = y.iter().zip(y32.col(0)).map(|(a, &b)| a - f64::from(b)).collect();
     assert!(norm(&difference) <= 1e-5 * norm(&y));
     assert_eq!(a32.memory_bytes() * 2, a.memory_bytes());
     assert_eq!(a.memory_bytes(), 8 * a.layout().len());
@@ -339,12 +338,12 @@ fn parts_go_in_and_come_out() {
     let a = Hss::from_parts(layout.clone(), data.clone()).unwrap();
     assert_eq!(
         format!("{a:?}"),
-        format!("Hss {{ n_out: 6, n_in: 5, levels: 1, rank: 2, parameters: {} }}", data.len())
+        format!("Hss {{ nrows: 6, ncols: 5, levels: 1, rank: 2, parameters: {} }}", data.len())
     );
     let (back, parameters) = a.into_parts();
     assert_eq!((&*back, &parameters), (&layout, &data));
     let zero = Hss::<f64>::zeros(back);
-    assert!(zero.to_dense().iter().all(|&x| x == 0.0));
+    assert!(entries(&zero).iter().all(|&x| x == 0.0));
 }
 
 #[test]
@@ -383,25 +382,11 @@ fn a_parameter_that_is_not_finite_is_located() {
 }
 
 #[test]
-fn slices_of_the_wrong_length_are_errors_and_leave_the_output_alone() {
+fn vectors_of_the_wrong_length_are_errors() {
     let a = Hss::<f64>::zeros(HssLayout::new(6, 4, 1, 1).unwrap());
-    let (short, long) = ([0.0; 4], [0.0; 6]);
-    let (mut y4, mut y6) = ([7.0; 4], [7.0; 6]);
-    let wrong = |result: Result<(), MatrixError>| {
-        assert!(matches!(result, Err(MatrixError::Length { .. })));
-    };
-    wrong(a.apply(&long, &mut y6));
-    wrong(a.apply(&short, &mut y4));
-    wrong(a.apply_transpose(&short, &mut y4));
-    wrong(a.apply_transpose(&long, &mut y6));
-    wrong(a.apply_many(2, &short, &mut y6));
-    wrong(a.apply_many(1, &short, &mut y4));
-    wrong(a.apply_many(usize::MAX, &short, &mut y6));
-    wrong(a.apply_transpose_many(0, &long, &mut y4));
-    wrong(a.apply_transpose_many(1, &long, &mut y6));
-    assert_eq!((y4, y6), ([7.0; 4], [7.0; 6]));
-    let error = a.apply(&long, &mut y6).unwrap_err();
-    assert_eq!(error.to_string(), "apply, input x: the slice has 6 entries, pass 4");
+    let error = a.apply(&Matrix::zeros(6, 2)).unwrap_err();
+    assert_eq!(error.to_string(), "HSS product, X: the matrix has 6 rows, pass 4");
+    assert!(matches!(a.apply_transpose(&Matrix::zeros(4, 1)), Err(MatrixError::Rows { got: 4, expected: 6, .. })));
 }
 
 #[test]
@@ -409,26 +394,14 @@ fn matrices_that_do_not_fit_are_errors() {
     let zeros = |n_out, n_in, levels, rank| Hss::<f64>::zeros(HssLayout::new(n_out, n_in, levels, rank).unwrap());
     let a = zeros(6, 4, 1, 1);
     assert!(matches!(a.multiply(&zeros(5, 4, 1, 1)), Err(MatrixError::Shapes { .. })));
-    assert!(matches!(a.multiply(&zeros(4, 4, 2, 1)), Err(MatrixError::Depths { left: 1, right: 2, .. })));
-    assert!(matches!(a.add(&zeros(4, 6, 1, 1)), Err(MatrixError::Shapes { .. })));
-    assert!(matches!(a.add(&zeros(6, 4, 0, 1)), Err(MatrixError::Depths { left: 1, right: 0, .. })));
+    assert!(matches!(a.multiply(&zeros(4, 4, 2, 1)), Err(MatrixError::Tree { .. })));
+    assert!(matches!(a.add(&zeros(4, 6, 1, 1)), Err(MatrixError::Tree { .. })));
+    assert!(matches!(a.add(&zeros(6, 4, 0, 1)), Err(MatrixError::Tree { .. })));
     assert_eq!(
         a.multiply(&a).unwrap_err().to_string(),
         "multiply: a 6 x 4 and a 6 x 4 matrix do not fit, the columns of the left must be the rows \
          of the right"
     );
-}
-
-#[test]
-fn a_product_too_large_to_store_is_an_error() {
-    // Without levels the rank takes no storage, so a factor at the limit of ranks is a single number.
-    let rank_limit = (1 << 22) - 1;
-    let wide = Hss::<f64>::zeros(HssLayout::new(1, 1, 0, rank_limit).unwrap());
-    assert!(matches!(
-        wide.multiply(&wide),
-        Err(MatrixError::Layout(LayoutError::TooLarge { rank, .. })) if rank == 2 * rank_limit
-    ));
-    assert!(matches!(wide.add(&wide), Err(MatrixError::Layout(_))));
 }
 
 #[test]
@@ -442,4 +415,39 @@ fn overflow_is_an_error() {
     for factor in [f64::NAN, f64::INFINITY] {
         assert!(matches!(huge.scale(factor), Err(MatrixError::Factor { .. })));
     }
+}
+
+#[test]
+fn any_tree_and_any_ranks() {
+    // Three children, leaves on two levels, a rank of its own for every basis; rows and columns in an order of their own.
+    use farfield_matrix::{ClusterTree, Nested, NodeShape};
+    let leaf = |rows, cols, row_rank, col_rank| NodeShape { children: 0..0, rows, cols, row_rank, col_rank };
+    let inner = |children, row_rank, col_rank| NodeShape { children, rows: 0, cols: 0, row_rank, col_rank };
+    let shapes =
+        [inner(1..4, 0, 0), leaf(5, 4, 2, 1), inner(4..6, 1, 2), leaf(3, 3, 0, 3), leaf(2, 6, 2, 1), leaf(4, 1, 1, 1)];
+    let layout = HssLayout::from_tree(&shapes).unwrap();
+    let tree = |sizes: [usize; 4], shift: usize| {
+        let n: usize = sizes.iter().sum();
+        let mut next = 0;
+        let mut leaf = |size: usize| {
+            next += size;
+            Nested::Leaf((next - size..next).map(|i| (5 * i + shift) % n).collect())
+        };
+        let [a, b, c, d] = sizes.map(&mut leaf);
+        std::sync::Arc::new(ClusterTree::from_nested(&Nested::Split(vec![a, Nested::Split(vec![b, c]), d])).unwrap())
+    };
+    let (rows, cols) = (tree([5, 2, 4, 3], 1), tree([4, 6, 1, 3], 3));
+    let mut rng = ChaCha8Rng::seed_from_u64(12);
+    let make = |rng: &mut ChaCha8Rng, rows: &std::sync::Arc<ClusterTree>, cols: &std::sync::Arc<ClusterTree>| {
+        Hss::on_trees(rows.clone(), cols.clone(), layout.clone(), normal(rng, layout.len())).unwrap()
+    };
+    let (a, b) = (make(&mut rng, &rows, &cols), make(&mut rng, &rows, &cols));
+    let x = normal(&mut rng, 14);
+    assert_close(&apply(&a, &x), &dense(&a).times(&column(&x)).data, "apply");
+    assert_close(&apply_transpose(&a, &x), &dense(&a).transpose().times(&column(&x)).data, "transposed");
+    assert_close(&entries(&a.add(&b).unwrap()), &dense(&a).plus(&dense(&b)).data, "sum");
+    let product = a.multiply(&b.transpose()).unwrap();
+    assert_close(&entries(&product), &dense(&a).times(&dense(&b).transpose()).data, "product");
+    let other = std::sync::Arc::new(ClusterTree::with_levels(14, 2).unwrap());
+    assert!(Hss::on_trees(rows, other, layout.clone(), vec![0.0; layout.len()]).is_err());
 }

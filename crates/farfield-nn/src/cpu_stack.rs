@@ -42,8 +42,8 @@ pub(crate) fn forward(layers: &[HssLayer], x: &Tensor<2>) -> Option<Tensor<2>> {
                 Some(shape) => enter_differentiable::<T>(x, shape),
                 None => x.flatten(0, 1),
             };
-            for layer in layers {
-                y = layer_differentiable::<T>(layer, batch, y);
+            for (i, layer) in layers.iter().enumerate() {
+                y = layer_differentiable::<T>(layer, batch, y, i > 0 || entry.is_some());
             }
             match exit {
                 Some(shape) => leave_differentiable::<T>(y, shape, out),
@@ -57,6 +57,7 @@ pub(crate) fn forward(layers: &[HssLayer], x: &Tensor<2>) -> Option<Tensor<2>> {
                 Some(shape) => pack::<T>(&x, shape),
                 None => x,
             };
+            let mut own = entry.is_some();
             for layer in layers {
                 let weights = primitive(layer.weights())?;
                 let slope = match layer.slope() {
@@ -64,7 +65,10 @@ pub(crate) fn forward(layers: &[HssLayer], x: &Tensor<2>) -> Option<Tensor<2>> {
                     None => None,
                 };
                 let next = apply::<T>(layer.spec(), batch, values(&y), values(&weights), slope, false);
-                give_back::<T>(std::mem::replace(&mut y, tensor(next.y, &[layer.spec().output_len::<T>(batch)])));
+                let input = std::mem::replace(&mut y, tensor(next.y, &[layer.spec().output_len::<T>(batch)]));
+                if std::mem::replace(&mut own, true) {
+                    give_back::<T>(input);
+                }
             }
             let y = match exit {
                 Some(shape) => {
@@ -154,6 +158,8 @@ struct LayerState {
     slope: Option<FlexTensor>,
     saved: FlexTensor,
     need_dx: bool,
+    /// Whether the kernels made `x`: only what they made goes back to them, or they would collect every batch ever read.
+    own_x: bool,
 }
 
 /// A layer with activation: parents input, weights, slope.
@@ -174,7 +180,7 @@ fn layer_gradients<T: Float>(state: LayerState, dy: FlexTensor) -> (Option<FlexT
         tensor(back.parameters, &[state.spec.len()]),
         scalar::<T>(back.slope),
     );
-    for used in [dy, state.saved, state.x] {
+    for used in [dy, state.saved].into_iter().chain(state.own_x.then_some(state.x)) {
         give_back::<T>(used);
     }
     gradients
@@ -212,7 +218,7 @@ impl<T: Float> BackwardOp<Flex, 2> for LinearLayer<T> {
 
 const DEVICE: &str = "a tensor of the device that was checked when the stack was entered";
 
-fn layer_differentiable<T: Float>(layer: &HssLayer, batch: usize, x: Tensor<1>) -> Tensor<1> {
+fn layer_differentiable<T: Float>(layer: &HssLayer, batch: usize, x: Tensor<1>, own_x: bool) -> Tensor<1> {
     let x = x.try_into_primitive::<Autodiff<Flex>>().expect(DEVICE);
     let weights = layer.weights().try_into_primitive::<Autodiff<Flex>>().expect(DEVICE);
     let slope = layer.slope().map(|slope| slope.try_into_primitive::<Autodiff<Flex>>().expect(DEVICE));
@@ -229,7 +235,7 @@ fn layer_differentiable<T: Float>(layer: &HssLayer, batch: usize, x: Tensor<1>) 
     let saved_len = saved.len();
     let saved = tensor(saved, &[saved_len]);
     let y = tensor(y, &[spec.output_len::<T>(batch)]);
-    let state = LayerState { spec, batch, x, weights, slope, saved, need_dx };
+    let state = LayerState { spec, batch, x, weights, slope, saved, need_dx, own_x };
     Tensor::from_primitive::<Autodiff<Flex>>(match slope_node {
         Some(slope_node) => {
             let op = ActivatedLayer::<T>(PhantomData);

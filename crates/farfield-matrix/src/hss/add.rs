@@ -2,115 +2,112 @@
 //!
 //! `A + B` keeps both telescopes side by side: at the leaves `D = D_A + D_B`, `U = [U_A, U_B]`,
 //! `V = [V_A, V_B]`; above, `D = blkdiag(D_A, D_B)`, `U = blkdiag(U_A, U_B)`, `V = blkdiag(V_A, V_B)`, with
-//! rows and columns in the order of [`Stacked`]. Rank `r_a + r_b`; cost: one addition a parameter of the
+//! rows and columns in the order of [`Interleaved`]. Ranks add up; cost: one addition a parameter of the
 //! operands. The ranks grow with every sum even when the matrices share their bases.
 
-use farfield_kernels::HssLayout;
+use faer::{Mat, MatRef};
 
-use super::Hss;
+use super::{Hss, NodeBlocks};
 use crate::error::MatrixError;
 use crate::scalar::Scalar;
 
-/// Places of one operand's numbers where two children, each with `total` numbers of which `own` from
-/// `start` on belong to the operand, are stacked. Two operands of ranks `r_a`, `r_b` give
-/// `(a, b)` of the first child, then `(a, b)` of the second.
-#[derive(Clone, Copy)]
-pub(super) struct Stacked {
-    own: usize,
-    start: usize,
-    total: usize,
+/// Places of the numbers of two operands where the children of a node are stacked: for each child, those of `A`, then those of `B`.
+pub(super) struct Interleaved {
+    pub a: Vec<usize>,
+    pub b: Vec<usize>,
+    len: usize,
 }
 
-impl Stacked {
-    /// The places of the left and of the right operand.
-    pub fn pair(left: usize, right: usize) -> (Self, Self) {
-        let total = left + right;
-        (Self { own: left, start: 0, total }, Self { own: right, start: left, total })
+impl Interleaved {
+    /// For children with these ranks in `A` and in `B`.
+    pub fn new(ranks: impl Iterator<Item = (usize, usize)>) -> Self {
+        let (mut a, mut b, mut next) = (Vec::new(), Vec::new(), 0);
+        for (of_a, of_b) in ranks {
+            a.extend(next..next + of_a);
+            b.extend(next + of_a..next + of_a + of_b);
+            next += of_a + of_b;
+        }
+        Self { a, b, len: next }
     }
 
-    /// Place among the numbers of one node.
-    pub fn single(self, i: usize) -> usize {
-        self.start + i
+    /// Both operands in the same `n` places.
+    fn together(n: usize) -> Self {
+        Self { a: (0..n).collect(), b: (0..n).collect(), len: n }
     }
 
-    /// Place among the numbers of two stacked children.
-    pub fn double(self, i: usize) -> usize {
-        (i / self.own) * self.total + self.single(i % self.own)
+    /// Number of places.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+}
+
+/// Adds a block to the entries `(rows[i], cols[j])` of `out`.
+pub(super) fn scatter<T: Scalar>(out: &mut Mat<T>, rows: &[usize], cols: &[usize], block: MatRef<T>) {
+    for (j, &col) in cols.iter().enumerate() {
+        for (i, &row) in rows.iter().enumerate() {
+            out[(row, col)] += block[(i, j)];
+        }
     }
 }
 
 impl<T: Scalar> Hss<T> {
-    /// `A + B`, of rank `r_a + r_b`, exact. Cost: one addition a parameter.
+    /// `A + B`, of the sums of the ranks, exact. Cost: one addition a parameter.
     ///
     /// # Errors
-    /// [`MatrixError::Shapes`] or [`MatrixError::Depths`] when the sizes or the depths differ,
-    /// [`MatrixError::Layout`] when the sum is too large to store, [`MatrixError::NonFinite`] on overflow.
-    pub fn add(&self, other: &Hss<T>) -> Result<Hss<T>, MatrixError> {
-        self.check_depths("add", other)?;
-        if (self.n_out(), self.n_in()) != (other.n_out(), other.n_in()) {
-            return Err(self.shapes("add", other, "both sizes must be equal"));
+    /// [`MatrixError::Tree`] when the trees differ, [`MatrixError::NonFinite`] on overflow.
+    pub fn add(&self, other: &Self) -> Result<Self, MatrixError> {
+        if self.rows != other.rows || self.cols != other.cols {
+            return Err(MatrixError::Tree { reason: "sum of HSS matrices on different trees".to_owned() });
         }
-        let rank = self.rank().saturating_add(other.rank());
-        let layout = HssLayout::new(self.n_out(), self.n_in(), self.levels(), rank)?;
-        let mut sum = Hss::zeros(layout);
-        let layout = sum.layout.clone();
-        let (a, b) = Stacked::pair(self.rank(), other.rank());
-        for (operand, places) in [(self, a), (other, b)] {
-            for level in 0..=self.levels() {
-                let leaf = level == self.levels();
-                // Rows and columns are indices of the matrix at the leaves, stacked children above.
-                let place = |i| if leaf { i } else { places.double(i) };
-                let single = |i| places.single(i);
-                let nodes = operand.layout.level(level).iter().zip(layout.level(level));
-                for (from, to) in nodes {
-                    let data = &mut sum.data;
-                    let d = operand.view(from.d);
-                    d.scatter(&mut data[to.d.range()], to.d.cols, place, place);
-                    let u = operand.view(from.u);
-                    u.scatter(&mut data[to.u.range()], to.u.cols, place, single);
-                    let v = operand.view(from.v);
-                    v.scatter(&mut data[to.v.range()], to.v.cols, place, single);
-                }
-            }
-        }
-        sum.checked("sum of two HSS matrices")
+        let blocks: Vec<_> = (0..self.layout.nodes().len())
+            .map(|i| {
+                let (rows, cols) = self.places(other, i);
+                let ranks = |a: usize, b: usize| Interleaved::new(std::iter::once((a, b)));
+                let of_u = ranks(self.u(i).ncols(), other.u(i).ncols());
+                let of_v = ranks(self.v(i).ncols(), other.v(i).ncols());
+                let mut sum = NodeBlocks {
+                    d: Mat::zeros(rows.len(), cols.len()),
+                    u: Mat::zeros(rows.len(), of_u.len()),
+                    v: Mat::zeros(cols.len(), of_v.len()),
+                };
+                scatter(&mut sum.d, &rows.a, &cols.a, self.d(i));
+                scatter(&mut sum.d, &rows.b, &cols.b, other.d(i));
+                scatter(&mut sum.u, &rows.a, &of_u.a, self.u(i));
+                scatter(&mut sum.u, &rows.b, &of_u.b, other.u(i));
+                scatter(&mut sum.v, &cols.a, &of_v.a, self.v(i));
+                scatter(&mut sum.v, &cols.b, &of_v.b, other.v(i));
+                sum
+            })
+            .collect();
+        Self::assemble(self.rows.clone(), self.cols.clone(), &blocks)
     }
 
-    /// `factor A`, of the same rank. Cost: one product for each entry of a `D`.
+    /// Places of the rows and columns of `self` and `other` at a node of their sum: the same at a leaf, apart above.
+    fn places(&self, other: &Self, i: usize) -> (Interleaved, Interleaved) {
+        let node = self.layout.nodes()[i];
+        if node.is_leaf() {
+            return (Interleaved::together(node.d.rows), Interleaved::together(node.d.cols));
+        }
+        (
+            Interleaved::new(node.children().map(|c| (self.u(c).ncols(), other.u(c).ncols()))),
+            Interleaved::new(node.children().map(|c| (self.v(c).ncols(), other.v(c).ncols()))),
+        )
+    }
+
+    /// `factor A`, of the same ranks. Cost: one product for each entry of a `D`.
     ///
     /// # Errors
     /// [`MatrixError::Factor`] for an infinite or NaN factor, [`MatrixError::NonFinite`] on overflow.
-    pub fn scale(&self, factor: T) -> Result<Hss<T>, MatrixError> {
-        if !factor.is_finite() {
+    pub fn scale(&self, factor: T) -> Result<Self, MatrixError> {
+        if !Scalar::is_finite(factor) {
             return Err(MatrixError::Factor { value: factor.to_f64() });
         }
         let mut out = self.clone();
-        for level in 0..=self.levels() {
-            for node in self.layout.level(level) {
-                for x in &mut out.data[node.d.range()] {
-                    *x = factor * *x;
-                }
+        for node in self.layout.nodes() {
+            for x in &mut out.data[node.d.range()] {
+                *x *= factor;
             }
         }
         out.checked("multiple of an HSS matrix")
-    }
-
-    pub(super) fn check_depths(&self, operation: &'static str, other: &Hss<T>) -> Result<(), MatrixError> {
-        if self.levels() == other.levels() {
-            Ok(())
-        } else {
-            Err(MatrixError::Depths { operation, left: self.levels(), right: other.levels() })
-        }
-    }
-
-    pub(super) fn shapes(&self, operation: &'static str, other: &Hss<T>, rule: &'static str) -> MatrixError {
-        MatrixError::Shapes {
-            operation,
-            left_out: self.n_out(),
-            left_in: self.n_in(),
-            right_out: other.n_out(),
-            right_in: other.n_in(),
-            rule,
-        }
     }
 }

@@ -1,62 +1,69 @@
 //! The dense form of an HSS matrix.
-//!
-//! From the root to the leaves, block by block:
-//! `A(l)[i, j] = U_i A(l-1)[i, j] V_j^T`, plus `D_i` where `i = j`. Cost `O(n_out n_in r)` for leaves of
-//! at least `2 r` rows. For tests and small matrices: it needs `n_out n_in` numbers.
+
+use faer::Mat;
 
 use super::Hss;
-use crate::block::{Matrix, View};
+use crate::linalg::{add_product, product};
+use crate::matrix::Matrix;
 use crate::scalar::Scalar;
 
 impl<T: Scalar> Hss<T> {
-    /// All entries, row-major `n_out x n_in`.
+    /// All entries, in the user's order. For tests and small matrices.
     ///
-    /// # Panics
-    /// When `n_out n_in` numbers do not fit into memory.
-    pub fn to_dense(&self) -> Vec<T> {
-        let mut coupling = Matrix::zeros(0, 0);
-        for level in 0..=self.levels() {
-            coupling = self.refine(level, coupling.view());
+    /// From the root to the leaves: `A_ii = D_i + U_i A'_ii V_i^T` for node `i`, where `A'` is the block that the parent holds for its
+    /// children. Cost O(n^2 r).
+    pub fn to_dense(&self) -> Matrix<T> {
+        let inside = self.expand(0);
+        let mut out = Matrix::zeros(self.nrows(), self.ncols());
+        for (j, &col) in self.cols.order().iter().enumerate() {
+            for (i, &row) in self.rows.order().iter().enumerate() {
+                out[(row, col)] = inside[(i, j)];
+            }
         }
-        coupling.data
+        out
     }
 
-    /// `A(level)` from `A(level - 1)`.
-    fn refine(&self, level: usize, coarse: View<'_, T>) -> Matrix<T> {
-        let rank = self.rank();
-        let nodes = self.layout.level(level);
-        let n_out = nodes.iter().map(|node| node.d.rows).sum();
-        let n_in: usize = nodes.iter().map(|node| node.d.cols).sum();
-        let mut fine = Matrix::zeros(n_out, n_in);
-        let mut row = 0;
-        for (i, out) in nodes.iter().enumerate() {
-            // The rows of this node: U_i times the r coarse rows.
-            let strip = (level > 0).then(|| {
-                let rows = View {
-                    rows: rank,
-                    cols: coarse.cols,
-                    data: &coarse.data[i * rank * coarse.cols..(i + 1) * rank * coarse.cols],
-                };
-                self.view(out.u).times(rows)
-            });
-            let mut col = 0;
-            for (j, inp) in nodes.iter().enumerate() {
-                if let Some(strip) = &strip {
-                    let v = self.view(inp.v);
-                    for k in 0..out.d.rows {
-                        let start = (row + k) * n_in + col;
-                        let target = &mut fine.data[start..start + inp.d.cols];
-                        v.add_apply(&strip.view().row(k)[j * rank..(j + 1) * rank], target);
-                    }
-                }
-                if i == j {
-                    let d = self.view(out.d);
-                    d.scatter(&mut fine.data, n_in, |k| row + k, |k| col + k);
-                }
-                col += inp.d.cols;
-            }
-            row += out.d.rows;
+    /// The diagonal block of a node's indices, without what comes from above.
+    fn expand(&self, node: usize) -> Mat<T> {
+        let place = self.layout.nodes()[node];
+        if place.is_leaf() {
+            return self.d(node).to_owned();
         }
-        fine
+        let rows = self.long_basis(node, Self::u, |n| n.rows());
+        let cols = self.long_basis(node, Self::v, |n| n.cols());
+        let mut out = product(product(rows.as_ref(), self.d(node)).as_ref(), cols.as_ref().transpose());
+        for child in place.children() {
+            let block = self.expand(child);
+            let inner = self.layout.nodes()[child];
+            let at = (inner.rows().start - place.rows().start, inner.cols().start - place.cols().start);
+            let mut target = out.as_mut().submatrix_mut(at.0, at.1, block.nrows(), block.ncols());
+            target += &block;
+        }
+        out
+    }
+
+    /// The bases of the children of a node in terms of its indices: block-diagonal, each child's basis multiplied down the tree.
+    fn long_basis(
+        &self,
+        node: usize,
+        basis: fn(&Self, usize) -> faer::MatRef<'_, T>,
+        range: fn(&farfield_kernels::Node) -> std::ops::Range<usize>,
+    ) -> Mat<T> {
+        let place = self.layout.nodes()[node];
+        if place.is_leaf() {
+            return Mat::identity(range(&place).len(), range(&place).len());
+        }
+        let cols: usize = place.children().map(|child| basis(self, child).ncols()).sum();
+        let mut out = Mat::zeros(range(&place).len(), cols);
+        let mut col = 0;
+        for child in place.children() {
+            let below = self.long_basis(child, basis, range);
+            let own = basis(self, child);
+            let at = range(&self.layout.nodes()[child]).start - range(&place).start;
+            let target = out.as_mut().submatrix_mut(at, col, below.nrows(), own.ncols());
+            add_product(target, T::ONE, below.as_ref(), own);
+            col += own.ncols();
+        }
+        out
     }
 }

@@ -1,21 +1,22 @@
-//! HSS matrices (hierarchically semiseparable) in telescopic form, of one rank on a balanced binary tree.
+//! HSS matrices (hierarchically semiseparable) in telescopic form.
 //!
 //! ```text
 //! A = D(L) + U(L) A(L-1) V(L)^T,   A(L-1) = D(L-1) + U(L-1) A(L-2) V(L-1)^T,   ...,   A(0) = D(0)
 //! ```
 //!
-//! with block-diagonal `D(l)`, `U(l)`, `V(l)` of `2^l` blocks (Neural-HSS, definition 2.1; Casulli,
-//! Kressner & Robol 2024, definition 3.1). The bases need not be orthonormal, so any parameters give
+//! with block-diagonal `D(l)`, `U(l)`, `V(l)`, one block a node of the tree (Neural-HSS, definition 2.1; Casulli,
+//! Kressner & Robol 2024, definition 3.1). Every node has ranks of its own, one for `U` and one for `V`; the tree may have any
+//! shape, leaves on any level included. The bases need not be orthonormal, so any parameters give
 //! an HSS matrix and the same matrix has many parameters. [`HssLayout`] says where each block lies.
 //!
 //! | operation | cost in multiply-adds | result |
 //! | --- | --- | --- |
-//! | [`Hss::apply`], [`Hss::apply_transpose`] | number of parameters, about `n (m + 6 r)` for leaves of `m >= r` | vector |
-//! | [`Hss::transpose`], [`Hss::scale`], [`Hss::add`] | none, or one a parameter | same rank; `add`: `r_a + r_b` |
-//! | [`Hss::multiply`] | `O(2^L (m^2 (m + r) + r^3))` | exact, rank `r_a + r_b` |
-//! | [`Hss::to_dense`] | `O(n_out n_in r)` | dense, row-major |
+//! | [`Hss::apply`], [`Hss::apply_transpose`] | number of parameters a vector, about `n (m + 6 r)` for leaves of `m >= r` | vectors |
+//! | [`Hss::transpose`], [`Hss::scale`], [`Hss::add`] | none, or one a parameter | same ranks; `add`: their sums |
+//! | [`Hss::multiply`] | `O(n (m + r)^2 / m)` | exact, sums of ranks |
+//! | [`Hss::to_dense`] | `O(n^2 r)` | dense |
 //!
-//! Every operation adds its terms in a fixed order: the same input gives the same bits.
+//! Every operation adds its terms in a fixed order: the same input gives the same bits on any number of threads.
 
 mod add;
 mod apply;
@@ -26,41 +27,121 @@ mod transpose;
 use std::fmt;
 use std::sync::Arc;
 
-use farfield_kernels::{Block, HssLayout};
+use faer::{Mat, MatRef};
+use farfield_kernels::{Block, HssLayout, NodeShape};
 
-use crate::block::View;
+use crate::cluster_tree::ClusterTree;
 use crate::error::MatrixError;
 use crate::scalar::Scalar;
 
-/// An `n_out x n_in` HSS matrix: a layout and its parameters, all of them finite.
+/// An HSS matrix: a tree of its rows and one of its columns, a layout and its parameters, all of them finite.
 #[derive(Clone, PartialEq)]
 pub struct Hss<T> {
+    /// Node `i` of the layout is cluster `i` of both trees.
+    rows: Arc<ClusterTree>,
+    cols: Arc<ClusterTree>,
     layout: Arc<HssLayout>,
     data: Vec<T>,
 }
 
+/// The blocks of one node, as the algorithms make them. `u` and `v` of the root have no columns.
+#[derive(Clone, Debug)]
+pub(crate) struct NodeBlocks<T> {
+    pub d: Mat<T>,
+    pub u: Mat<T>,
+    pub v: Mat<T>,
+}
+
 impl<T: Scalar> Hss<T> {
-    /// The matrix with the given parameters, in the order that [`HssLayout`] states.
+    /// The matrix with the given parameters, in the order that [`HssLayout`] states, on indices in their natural order.
     ///
     /// # Errors
     /// [`MatrixError::Length`] when `data` has not `layout.len()` entries, [`MatrixError::NonFinite`]
     /// for an infinite or NaN entry.
     pub fn from_parts(layout: impl Into<Arc<HssLayout>>, data: Vec<T>) -> Result<Self, MatrixError> {
         let layout = layout.into();
+        let nodes = layout.nodes().iter();
+        let rows = ClusterTree::from_ranges(nodes.clone().map(|node| (node.rows(), node.children())).collect());
+        let cols = ClusterTree::from_ranges(nodes.map(|node| (node.cols(), node.children())).collect());
+        Self::on_trees(Arc::new(rows), Arc::new(cols), layout, data)
+    }
+
+    /// The matrix with the given parameters on a row and a column tree, which must have the same nodes as the layout.
+    ///
+    /// # Errors
+    /// As [`Hss::from_parts`], and [`MatrixError::Tree`] when trees and layout differ.
+    pub fn on_trees(
+        rows: Arc<ClusterTree>,
+        cols: Arc<ClusterTree>,
+        layout: impl Into<Arc<HssLayout>>,
+        data: Vec<T>,
+    ) -> Result<Self, MatrixError> {
+        let layout = layout.into();
         check_length("parameters of an HSS matrix", data.len(), layout.len())?;
-        Self { layout, data }.checked("parameters of an HSS matrix")
+        let same = |tree: &ClusterTree, range: fn(&farfield_kernels::Node) -> std::ops::Range<usize>| {
+            let clusters = tree.clusters().iter().map(|c| (c.range.clone(), c.children.clone()));
+            clusters.eq(layout.nodes().iter().map(|node| (range(node), node.children())))
+        };
+        if !same(&rows, |node| node.rows()) || !same(&cols, |node| node.cols()) {
+            let reason = "the row tree, the column tree and the layout of an HSS matrix differ".to_owned();
+            return Err(MatrixError::Tree { reason });
+        }
+        Self { rows, cols, layout, data }.checked("parameters of an HSS matrix")
+    }
+
+    /// The matrix with these blocks, one a cluster. The number of columns of `u` and `v` are the ranks; blocks above the leaves
+    /// have the ranks of the children as sizes.
+    pub(crate) fn assemble(
+        rows: Arc<ClusterTree>,
+        cols: Arc<ClusterTree>,
+        blocks: &[NodeBlocks<T>],
+    ) -> Result<Self, MatrixError> {
+        if !rows.same_shape(&cols) {
+            let reason = "the row tree and the column tree of an HSS matrix differ in shape".to_owned();
+            return Err(MatrixError::Tree { reason });
+        }
+        let shapes: Vec<NodeShape> = (rows.clusters().iter().zip(cols.clusters()).zip(blocks))
+            .map(|((row, col), node)| NodeShape {
+                children: row.children.clone(),
+                rows: row.len(),
+                cols: col.len(),
+                row_rank: node.u.ncols(),
+                col_rank: node.v.ncols(),
+            })
+            .collect();
+        let layout = HssLayout::from_tree(&shapes)?;
+        let mut data = vec![T::ZERO; layout.len()];
+        for (node, blocks) in layout.nodes().iter().zip(blocks) {
+            for (block, values) in [(node.d, &blocks.d), (node.u, &blocks.u), (node.v, &blocks.v)] {
+                debug_assert_eq!((block.rows, block.cols), (values.nrows(), values.ncols()));
+                for (entry, k) in data[block.range()].iter_mut().zip(0..) {
+                    *entry = values[(k / block.cols, k % block.cols)];
+                }
+            }
+        }
+        Self { rows, cols, layout: Arc::new(layout), data }.checked("blocks of an HSS matrix")
     }
 
     /// The zero matrix.
     pub fn zeros(layout: impl Into<Arc<HssLayout>>) -> Self {
         let layout = layout.into();
         let data = vec![T::ZERO; layout.len()];
-        Self { layout, data }
+        Self::from_parts(layout, data).expect("zeros are finite, and as many as the layout says")
     }
 
-    /// Sizes, rank and positions of the blocks.
+    /// Sizes, ranks and positions of the blocks.
     pub fn layout(&self) -> &Arc<HssLayout> {
         &self.layout
+    }
+
+    /// The tree of the rows.
+    pub fn rows(&self) -> &Arc<ClusterTree> {
+        &self.rows
+    }
+
+    /// The tree of the columns.
+    pub fn cols(&self) -> &Arc<ClusterTree> {
+        &self.cols
     }
 
     /// The parameters, `layout().len()` of them.
@@ -74,37 +155,52 @@ impl<T: Scalar> Hss<T> {
     }
 
     /// Number of rows.
-    pub fn n_out(&self) -> usize {
+    pub fn nrows(&self) -> usize {
         self.layout.n_out()
     }
 
     /// Number of columns.
-    pub fn n_in(&self) -> usize {
+    pub fn ncols(&self) -> usize {
         self.layout.n_in()
     }
 
-    /// Depth `L` of the tree; `2^L` leaves, 0 for a dense matrix.
+    /// Depth `L` of the tree, 0 for a dense matrix.
     pub fn levels(&self) -> usize {
         self.layout.levels()
     }
 
-    /// Rank `r` of the nested bases, an upper bound on the rank of every off-diagonal block of the tree.
+    /// The largest rank, an upper bound on the rank of every off-diagonal block of the tree.
     pub fn rank(&self) -> usize {
         self.layout.rank()
     }
 
-    /// Bytes that the parameters take (the layout, which matrices share, not counted).
+    /// Bytes that the parameters take (trees and layout, which matrices share, not counted).
     pub fn memory_bytes(&self) -> usize {
         size_of_val(self.data.as_slice())
     }
 
-    fn view(&self, block: Block) -> View<'_, T> {
-        View { rows: block.rows, cols: block.cols, data: &self.data[block.range()] }
+    /// `D` of a node.
+    pub(crate) fn d(&self, node: usize) -> MatRef<'_, T> {
+        self.view(self.layout.nodes()[node].d)
+    }
+
+    /// `U` of a node; no columns at the root.
+    pub(crate) fn u(&self, node: usize) -> MatRef<'_, T> {
+        self.view(self.layout.nodes()[node].u)
+    }
+
+    /// `V` of a node; no columns at the root.
+    pub(crate) fn v(&self, node: usize) -> MatRef<'_, T> {
+        self.view(self.layout.nodes()[node].v)
+    }
+
+    fn view(&self, block: Block) -> MatRef<'_, T> {
+        MatRef::from_row_major_slice(&self.data[block.range()], block.rows, block.cols)
     }
 
     /// The same matrix when all of its parameters are finite.
     fn checked(self, what: &'static str) -> Result<Self, MatrixError> {
-        match self.data.iter().position(|x| !x.is_finite()) {
+        match self.data.iter().position(|x| !Scalar::is_finite(*x)) {
             None => Ok(self),
             Some(index) => Err(non_finite(what, &self.layout, index, self.data[index].to_f64())),
         }
@@ -115,8 +211,8 @@ impl<T: Scalar> fmt::Debug for Hss<T> {
     /// The sizes, not the entries.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hss")
-            .field("n_out", &self.n_out())
-            .field("n_in", &self.n_in())
+            .field("nrows", &self.nrows())
+            .field("ncols", &self.ncols())
             .field("levels", &self.levels())
             .field("rank", &self.rank())
             .field("parameters", &self.data.len())

@@ -1,24 +1,18 @@
 //! The transpose of an HSS matrix: `U` and `V` change places and every `D` is transposed. No arithmetic.
 
-use farfield_kernels::HssLayout;
-
-use super::Hss;
+use super::{Hss, NodeBlocks};
 use crate::scalar::Scalar;
 
 impl<T: Scalar> Hss<T> {
-    /// `A^T`, an `n_in x n_out` matrix of the same depth and rank. Cost: one copy a parameter.
-    pub fn transpose(&self) -> Hss<T> {
-        let layout = HssLayout::new(self.n_in(), self.n_out(), self.levels(), self.rank())
-            .expect("the limits on layouts are symmetric in rows and columns");
-        let mut out = Hss::zeros(layout);
-        let layout = out.layout.clone();
-        for level in 0..=self.levels() {
-            for (from, to) in self.layout.level(level).iter().zip(layout.level(level)) {
-                out.data[to.d.range()].copy_from_slice(&self.view(from.d).transpose().data);
-                out.data[to.u.range()].copy_from_slice(&self.data[from.v.range()]);
-                out.data[to.v.range()].copy_from_slice(&self.data[from.u.range()]);
-            }
-        }
-        out
+    /// `A^T`, of the same depth and ranks. Cost: one copy a parameter.
+    pub fn transpose(&self) -> Self {
+        let blocks: Vec<_> = (0..self.layout.nodes().len())
+            .map(|i| NodeBlocks {
+                d: self.d(i).transpose().to_owned(),
+                u: self.v(i).to_owned(),
+                v: self.u(i).to_owned(),
+            })
+            .collect();
+        Self::assemble(self.cols.clone(), self.rows.clone(), &blocks).expect("the blocks of a valid matrix, transposed")
     }
 }

@@ -1,0 +1,201 @@
+//! Dense linear algebra under the hierarchical matrices: the few factorisations that they use, by `faer`, on the calling thread.
+//!
+//! Everything here takes and returns `faer` matrices; nothing public names them.
+
+use faer::linalg::matmul::matmul;
+use faer::{Accum, Mat, MatMut, MatRef, Par};
+
+use crate::scalar::Scalar;
+
+/// `A B`.
+pub(crate) fn product<T: Scalar>(a: MatRef<T>, b: MatRef<T>) -> Mat<T> {
+    let mut c = Mat::zeros(a.nrows(), b.ncols());
+    matmul(c.as_mut(), Accum::Replace, a, b, T::ONE, Par::Seq);
+    c
+}
+
+/// `C += alpha A B`.
+pub(crate) fn add_product<T: Scalar>(c: MatMut<T>, alpha: T, a: MatRef<T>, b: MatRef<T>) {
+    matmul(c, Accum::Add, a, b, alpha, Par::Seq);
+}
+
+/// Frobenius norm, summed in f64 over scaled entries, so that neither overflow nor underflow spoils it.
+pub(crate) fn norm_frobenius<T: Scalar>(a: MatRef<T>) -> f64 {
+    let largest = max_abs(a);
+    if largest == 0.0 || !largest.is_finite() {
+        return largest;
+    }
+    let mut sum = 0.0;
+    for j in 0..a.ncols() {
+        for i in 0..a.nrows() {
+            let x = a[(i, j)].to_f64() / largest;
+            sum += x * x;
+        }
+    }
+    largest * sum.sqrt()
+}
+
+/// Largest absolute value; NaN if there is one.
+pub(crate) fn max_abs<T: Scalar>(a: MatRef<T>) -> f64 {
+    let mut largest = 0.0f64;
+    for j in 0..a.ncols() {
+        for i in 0..a.nrows() {
+            let x = a[(i, j)].to_f64().abs();
+            if x.is_nan() {
+                return x;
+            }
+            largest = largest.max(x);
+        }
+    }
+    largest
+}
+
+/// `A - B` in the Frobenius norm.
+pub(crate) fn distance<T: Scalar>(a: MatRef<T>, b: MatRef<T>) -> f64 {
+    norm_frobenius(Mat::from_fn(a.nrows(), a.ncols(), |i, j| a[(i, j)] - b[(i, j)]).as_ref())
+}
+
+/// A thin singular value decomposition `A = U diag(s) V^T`.
+pub(crate) struct Svd<T> {
+    pub u: Mat<T>,
+    /// Descending.
+    pub s: Vec<f64>,
+    pub v: Mat<T>,
+}
+
+/// The thin SVD. Entries must be finite. `faer`'s bidiagonal iteration sometimes does not converge; one-sided Jacobi
+/// rotations, which always do, then take its place.
+pub(crate) fn svd<T: Scalar>(a: MatRef<T>) -> Svd<T> {
+    if a.nrows() == 0 || a.ncols() == 0 {
+        return Svd { u: Mat::zeros(a.nrows(), 0), s: Vec::new(), v: Mat::zeros(a.ncols(), 0) };
+    }
+    if let Ok(svd) = a.thin_svd() {
+        let s: Vec<f64> = (0..a.nrows().min(a.ncols())).map(|i| svd.S()[i].to_f64()).collect();
+        if s.iter().all(|s| s.is_finite()) {
+            return Svd { u: svd.U().to_owned(), s, v: svd.V().to_owned() };
+        }
+    }
+    jacobi_svd(a)
+}
+
+/// One-sided Jacobi (Golub & Van Loan, section 8.6.3) on the thinner side.
+fn jacobi_svd<T: Scalar>(a: MatRef<T>) -> Svd<T> {
+    if a.nrows() < a.ncols() {
+        let Svd { u, s, v } = jacobi_svd(a.transpose());
+        return Svd { u: v, s, v: u };
+    }
+    let n = a.ncols();
+    let mut w = Mat::from_fn(a.nrows(), n, |i, j| a[(i, j)].to_f64());
+    let mut v = Mat::from_fn(n, n, |i, j| f64::from(u8::from(i == j)));
+    for _ in 0..60 {
+        let mut rotated = false;
+        for p in 0..n {
+            for q in p + 1..n {
+                let (mut pp, mut qq, mut pq) = (0.0, 0.0, 0.0);
+                for i in 0..w.nrows() {
+                    pp += w[(i, p)] * w[(i, p)];
+                    qq += w[(i, q)] * w[(i, q)];
+                    pq += w[(i, p)] * w[(i, q)];
+                }
+                if pq.abs() <= 1e-15 * (pp * qq).sqrt() || pq == 0.0 {
+                    continue;
+                }
+                rotated = true;
+                let zeta = (qq - pp) / (2.0 * pq);
+                let t = zeta.signum() / (zeta.abs() + (1.0 + zeta * zeta).sqrt());
+                let c = 1.0 / (1.0 + t * t).sqrt();
+                let s = c * t;
+                for m in [&mut w, &mut v] {
+                    for i in 0..m.nrows() {
+                        let (x, y) = (m[(i, p)], m[(i, q)]);
+                        (m[(i, p)], m[(i, q)]) = (c * x - s * y, s * x + c * y);
+                    }
+                }
+            }
+        }
+        if !rotated {
+            break;
+        }
+    }
+    let norms: Vec<f64> = (0..n).map(|j| norm_frobenius(w.as_ref().subcols(j, 1))).collect();
+    let mut order: Vec<usize> = (0..n).collect();
+    order.sort_by(|&i, &j| norms[j].total_cmp(&norms[i]));
+    let s: Vec<f64> = order.iter().map(|&j| norms[j]).collect();
+    let column = |i: usize, j: usize| if s[j] > 0.0 { w[(i, order[j])] / s[j] } else { 0.0 };
+    Svd {
+        u: Mat::from_fn(w.nrows(), n, |i, j| T::from_f64(column(i, j))),
+        v: Mat::from_fn(n, n, |i, j| T::from_f64(v[(i, order[j])])),
+        s,
+    }
+}
+
+/// Thin QR: `Q` with orthonormal columns (`m x min(m, n)`) and `R` (`min(m, n) x n`) upper triangular.
+pub(crate) fn qr<T: Scalar>(a: MatRef<T>) -> (Mat<T>, Mat<T>) {
+    let k = a.nrows().min(a.ncols());
+    if k == 0 {
+        return (Mat::zeros(a.nrows(), 0), Mat::zeros(0, a.ncols()));
+    }
+    let qr = a.qr();
+    (qr.compute_thin_Q(), qr.thin_R().to_owned())
+}
+
+/// How many singular values to keep so that the Frobenius norm of the rest is at most `tolerance`, and that norm.
+pub(crate) fn truncation_rank(s: &[f64], tolerance: f64) -> (usize, f64) {
+    let mut tail = 0.0;
+    let mut rank = s.len();
+    while rank > 0 {
+        let next = tail + s[rank - 1] * s[rank - 1];
+        if next.sqrt() > tolerance {
+            break;
+        }
+        tail = next;
+        rank -= 1;
+    }
+    (rank, tail.sqrt())
+}
+
+/// `[a, b]`.
+pub(crate) fn beside<T: Scalar>(a: MatRef<T>, b: MatRef<T>) -> Mat<T> {
+    let k = a.ncols();
+    Mat::from_fn(a.nrows(), k + b.ncols(), |i, j| if j < k { a[(i, j)] } else { b[(i, j - k)] })
+}
+
+/// `[a; b]`.
+pub(crate) fn stacked<T: Scalar>(a: MatRef<T>, b: MatRef<T>) -> Mat<T> {
+    let k = a.nrows();
+    Mat::from_fn(k + b.nrows(), a.ncols(), |i, j| if i < k { a[(i, j)] } else { b[(i - k, j)] })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hilbert(m: usize, n: usize) -> Mat<f64> {
+        Mat::from_fn(m, n, |i, j| 1.0 / (i + j + 1) as f64)
+    }
+
+    fn reconstruct(svd: &Svd<f64>) -> Mat<f64> {
+        let scaled = Mat::from_fn(svd.u.nrows(), svd.s.len(), |i, j| svd.u[(i, j)] * svd.s[j]);
+        product(scaled.as_ref(), svd.v.as_ref().transpose())
+    }
+
+    #[test]
+    fn both_decompositions_of_wide_tall_and_rank_deficient_matrices() {
+        for a in [hilbert(9, 6), hilbert(5, 12), Mat::zeros(4, 3), Mat::from_fn(6, 6, |i, _| i as f64)] {
+            for svd in [svd(a.as_ref()), jacobi_svd(a.as_ref())] {
+                assert!(distance(reconstruct(&svd).as_ref(), a.as_ref()) < 1e-13);
+                assert!(svd.s.windows(2).all(|w| w[0] >= w[1]));
+            }
+            let (q, r) = qr(a.as_ref());
+            assert!(distance(product(q.as_ref(), r.as_ref()).as_ref(), a.as_ref()) < 1e-13);
+        }
+    }
+
+    #[test]
+    fn the_tail_decides_the_rank() {
+        assert_eq!(truncation_rank(&[4.0, 3.0, 4.0, 3.0], 5.0), (2, 5.0));
+        assert_eq!(truncation_rank(&[1.0, 1e-9], 0.0), (2, 0.0));
+        assert_eq!(truncation_rank(&[1.0, 0.0], 0.0).0, 1);
+        assert_eq!(truncation_rank(&[], 1.0), (0, 0.0));
+    }
+}

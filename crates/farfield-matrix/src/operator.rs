@@ -1,0 +1,53 @@
+//! Anything that multiplies vectors.
+
+use crate::error::MatrixError;
+use crate::matrix::Matrix;
+use crate::scalar::Scalar;
+
+/// A linear map that is known by its products alone: every hierarchical matrix, a factorisation, a PDE solver.
+///
+/// Vectors are the columns of a [`Matrix`], in the order of the user's indices.
+pub trait LinearOperator<T: Scalar>: Sync {
+    /// Number of rows: length of a product.
+    fn nrows(&self) -> usize;
+
+    /// Number of columns: length of what is multiplied.
+    fn ncols(&self) -> usize;
+
+    /// `A X`, for `X` of `ncols` rows.
+    ///
+    /// # Errors
+    /// When the sizes do not fit, or when the operator fails.
+    fn apply(&self, x: &Matrix<T>) -> Result<Matrix<T>, MatrixError>;
+
+    /// `A^T X`, for `X` of `nrows` rows.
+    ///
+    /// # Errors
+    /// When the sizes do not fit, when the operator fails, or [`MatrixError::NoTranspose`] when it cannot be transposed.
+    fn apply_transpose(&self, x: &Matrix<T>) -> Result<Matrix<T>, MatrixError>;
+}
+
+impl<T: Scalar> LinearOperator<T> for Matrix<T> {
+    fn nrows(&self) -> usize {
+        Matrix::nrows(self)
+    }
+
+    fn ncols(&self) -> usize {
+        Matrix::ncols(self)
+    }
+
+    fn apply(&self, x: &Matrix<T>) -> Result<Matrix<T>, MatrixError> {
+        check_rows("dense product, X", x, self.ncols())?;
+        Ok(Matrix(crate::linalg::product(self.as_ref(), x.as_ref())))
+    }
+
+    fn apply_transpose(&self, x: &Matrix<T>) -> Result<Matrix<T>, MatrixError> {
+        check_rows("transposed dense product, X", x, self.nrows())?;
+        Ok(Matrix(crate::linalg::product(self.as_ref().transpose(), x.as_ref())))
+    }
+}
+
+/// `Ok` when `x` has `expected` rows.
+pub(crate) fn check_rows<T: Scalar>(what: &'static str, x: &Matrix<T>, expected: usize) -> Result<(), MatrixError> {
+    if x.nrows() == expected { Ok(()) } else { Err(MatrixError::Rows { what, got: x.nrows(), expected }) }
+}
