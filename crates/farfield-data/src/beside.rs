@@ -35,19 +35,8 @@ impl Beside {
         if !overwrite && target.symlink_metadata().is_ok() {
             return Err(DataError::Exists { path: target.to_path_buf() });
         }
-        let mut prefix = std::ffi::OsString::from(".");
-        prefix.push(name);
-        prefix.push(".");
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(&prefix).suffix(".partial");
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            builder.permissions(std::fs::Permissions::from_mode(0o666));
-        }
-        let temporary = builder
-            .tempfile_in(folder(target))
-            .map_err(|e| DataError::io(target, "create", without_temporary_name(e)))?;
+        let temporary =
+            temporary_for(target, name).map_err(|e| DataError::io(target, "create", without_temporary_name(e)))?;
         Ok(Self { temporary, target: target.to_path_buf(), overwrite })
     }
 
@@ -69,19 +58,54 @@ impl Beside {
     /// Fsync, rename over the target, fsync of the folder.
     pub(crate) fn publish(self) -> Result<(), DataError> {
         let Self { temporary, target, overwrite } = self;
-        temporary.as_file().sync_all().map_err(|e| DataError::io(&target, "write", e))?;
-        let renamed = if overwrite { temporary.persist(&target) } else { temporary.persist_noclobber(&target) };
-        renamed.map_err(|e| match e.error.kind() {
+        put_in_place(temporary, &target, overwrite).map_err(|e| match e.kind() {
             io::ErrorKind::AlreadyExists => DataError::Exists { path: target.clone() },
-            _ => DataError::io(&target, "write", without_temporary_name(e.error)),
-        })?;
-        // The rename itself is durable once the folder is. Not every system can sync a folder.
-        #[cfg(unix)]
-        if let Ok(folder) = File::open(folder(&target)) {
-            let _ = folder.sync_all();
-        }
-        Ok(())
+            _ => DataError::io(&target, "write", e),
+        })
     }
+}
+
+/// Replaces the file `target`, or creates it, with `pieces` one after the other: written beside it, flushed to the device, renamed.
+/// A reader sees the old file or the whole new one; on any failure the old one stays. The folder must exist.
+///
+/// # Errors
+/// What the operating system refused.
+pub fn replace_file(target: &Path, pieces: &[&[u8]]) -> io::Result<()> {
+    let nameless = || io::Error::new(io::ErrorKind::InvalidInput, "the path names no file");
+    let mut temporary =
+        temporary_for(target, target.file_name().ok_or_else(nameless)?).map_err(without_temporary_name)?;
+    for piece in pieces {
+        temporary.write_all(piece).map_err(without_temporary_name)?;
+    }
+    put_in_place(temporary, target, true)
+}
+
+/// A temporary file in the folder of `target`, with the permissions of any new file (temporary ones are private by default).
+fn temporary_for(target: &Path, name: &std::ffi::OsStr) -> io::Result<NamedTempFile> {
+    let mut prefix = std::ffi::OsString::from(".");
+    prefix.push(name);
+    prefix.push(".");
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(&prefix).suffix(".partial");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder(target))
+}
+
+/// Fsync, rename to the target, fsync of the folder.
+fn put_in_place(temporary: NamedTempFile, target: &Path, overwrite: bool) -> io::Result<()> {
+    temporary.as_file().sync_all()?;
+    let renamed = if overwrite { temporary.persist(target) } else { temporary.persist_noclobber(target) };
+    renamed.map_err(|e| without_temporary_name(e.error))?;
+    // The rename itself is durable once the folder is. Not every system can sync a folder.
+    #[cfg(unix)]
+    if let Ok(folder) = File::open(folder(target)) {
+        let _ = folder.sync_all();
+    }
+    Ok(())
 }
 
 /// Writes a whole file through a buffer; `fill` produces the bytes.
@@ -145,6 +169,19 @@ mod tests {
         write_beside(&target, true, |w| w.write_all(b"two")).unwrap();
         assert_eq!(std::fs::read(&target).unwrap(), b"two");
         assert_eq!(names(folder.path()), ["a.bin"]);
+    }
+
+    #[test]
+    fn replacing_leaves_the_old_file_or_the_whole_new_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("a.bin");
+        replace_file(&target, &[b"o", b"ne"]).unwrap();
+        replace_file(&target, &[b"two"]).unwrap();
+        assert_eq!(std::fs::read(&target).unwrap(), b"two");
+        assert_eq!(names(folder.path()), ["a.bin"]);
+        let error = replace_file(&folder.path().join("missing/a.bin"), &[]).unwrap_err().to_string();
+        assert!(!error.contains("partial"), "{error}");
+        assert!(replace_file(Path::new(".."), &[]).is_err());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use farfield_kernels::HssLayout;
 use farfield_matrix::Hss;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -67,9 +68,20 @@ impl HssLayer {
     /// The linear layer that multiplies by `matrix`.
     ///
     /// # Errors
-    /// Never for a valid matrix; the layout is checked again as in [`LayerSpec::new`].
+    /// [`NnError::Unsupported`] unless the matrix has the layout of [`HssLayout::new`] (`2^L` leaves, one rank) and its indices are in
+    /// their natural order: what all layers have.
     pub fn from_matrix(matrix: &Hss<f64>, slope: Option<f64>, device: &Device, dtype: DType) -> Result<Self, NnError> {
-        let spec = LayerSpec::new(vec![Arc::clone(matrix.layout())], 1)?;
+        let layout = matrix.layout();
+        let balanced = HssLayout::new(layout.n_out(), layout.n_in(), layout.levels(), layout.rank());
+        let natural = [matrix.rows(), matrix.cols()].iter().all(|tree| tree.order().iter().copied().eq(0..tree.len()));
+        if balanced.as_ref() != Ok(&**layout) || !natural {
+            return Err(NnError::Unsupported {
+                operation: "matrix to layer",
+                reason: "a layer needs 2^L leaves, one rank for all nodes, and indices in their natural order"
+                    .to_owned(),
+            });
+        }
+        let spec = LayerSpec::new(vec![Arc::clone(layout)], 1)?;
         Ok(Self::from_weights(Arc::new(spec), matrix.data().to_vec(), slope, device, dtype))
     }
 

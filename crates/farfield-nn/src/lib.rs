@@ -46,7 +46,6 @@
 //! ```
 
 pub mod activation;
-mod atomic_file;
 pub mod baselines;
 pub mod block_least_squares;
 pub mod checkpoint;

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::tensor::{DType, TensorData};
+use farfield_data::replace_file;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Value, json};
 
-use crate::atomic_file;
 use crate::error::NnError;
 use crate::parameters::NamedTensor;
 
@@ -44,7 +44,7 @@ pub(crate) fn write(path: &Path, metadata: &BTreeMap<&str, String>, tensors: &[N
     let length = (header.len() as u64).to_le_bytes();
     let mut pieces: Vec<&[u8]> = vec![&length, &header];
     pieces.extend(sorted.iter().map(|tensor| tensor.data.as_bytes()));
-    atomic_file::write(path, &pieces)
+    replace_file(path, &pieces).map_err(NnError::io(path, "write"))
 }
 
 /// Reads a file. Memory is taken for the bytes that are there, whatever its header claims.

@@ -10,10 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use farfield_data::{Batches, Normalizer, Side};
+use farfield_data::{Batches, Normalizer, Side, replace_file};
 use serde::{Deserialize, Serialize};
 
-use crate::atomic_file;
 use crate::checkpoint::{Checkpoint, Identity, Position, checkpoint_file};
 use crate::config::TrainConfig;
 use crate::error::NnError;
@@ -159,7 +158,8 @@ impl<M: Model> Trainer<M> {
         for line in &kept {
             text.extend(metrics_line(line, &metrics_file(run))?);
         }
-        atomic_file::write(&metrics_file(run), &[&text])?;
+        let path = metrics_file(run);
+        replace_file(&path, &[&text]).map_err(NnError::io(&path, "write"))?;
         Ok(trainer)
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use farfield_kernels::HssLayout;
+use farfield_matrix::{ClusterTree, Hss, LinearOperator, Matrix, Nested, NodeShape};
 use farfield_nn::{HssLayer, LayerSpec, tensor_ops};
 
 /// Dense matrix of one HSS matrix, row-major, straight from definition 2.1.
@@ -198,12 +199,23 @@ fn a_layer_is_a_matrix_and_back() {
         assert_eq!(back.to_matrix().unwrap().data(), matrix.data());
         let x = noise(n_in, 4);
         let y = back.forward(tensor(&x, [1, n_in], &device, DType::F64));
-        let mut expected = vec![0.0; n_out];
-        matrix.apply(&x, &mut expected).unwrap();
-        for (a, b) in y.to_data().iter::<f64>().zip(&expected) {
+        let expected = matrix.apply(&Matrix::from_vector(&x)).unwrap();
+        for (a, b) in y.to_data().iter::<f64>().zip(expected.col(0)) {
             assert!((a - b).abs() < 1e-13);
         }
     }
+    // Ranks of their own, or another order of the indices: no layer.
+    let leaf = |rank| NodeShape { children: 0..0, rows: 2, cols: 2, row_rank: rank, col_rank: rank };
+    let root = NodeShape { children: 1..3, ..leaf(0) };
+    let uneven = Hss::zeros(HssLayout::from_tree(&[root.clone(), leaf(1), leaf(2)]).unwrap());
+    let error = HssLayer::from_matrix(&uneven, None, &device, DType::F64).unwrap_err().to_string();
+    assert!(error.contains("one rank"), "{error}");
+    let layout = HssLayout::from_tree(&[root, leaf(1), leaf(1)]).unwrap();
+    let nested = Nested::Split(vec![Nested::Leaf(vec![3, 1]), Nested::Leaf(vec![0, 2])]);
+    let tree = Arc::new(ClusterTree::from_nested(&nested).unwrap());
+    let parameters = vec![1.0; layout.len()];
+    let shuffled = Hss::on_trees(tree.clone(), tree, layout, parameters).unwrap();
+    assert!(HssLayer::from_matrix(&shuffled, None, &device, DType::F64).is_err());
     let two = Arc::new(spec(&[8], &[8], 1, 1, 2));
     let layer = HssLayer::new(two, None, 5, 0, &device, DType::F64);
     assert!(layer.to_matrix().unwrap_err().to_string().contains("outer rank 1"));

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::failure::bad_input;
-use crate::report::write_beside_and_rename;
 use crate::run_config::RunConfig;
 
 /// A directory that a run writes into.
@@ -89,7 +88,7 @@ impl RunDir {
 
 /// Writes a file whole or not at all: beside, to disk, then renamed.
 pub fn write_file(target: &Path, contents: &[u8]) -> Result<()> {
-    write_beside_and_rename(target, contents).with_context(|| format!("{}: cannot write", target.display()))
+    farfield_data::replace_file(target, &[contents]).with_context(|| format!("{}: cannot write", target.display()))
 }
 
 /// Whether a directory has anything in it.

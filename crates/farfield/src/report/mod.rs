@@ -46,7 +46,6 @@ pub use error::ReportError;
 pub use field::FieldSample;
 pub use number::{format_count, format_number};
 pub use picture::Picture;
-pub(crate) use store::write_beside_and_rename;
 pub use structure::{hss_structure, hss_structure_plot};
 pub use table::{Cell, Table};
 pub use ticks::Scale;
