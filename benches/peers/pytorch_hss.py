@@ -6,12 +6,15 @@
 
 For each workload: median milliseconds of a training step (forward, mean squared error, backward, clipping by the global norm, AdamW) and of a
 forward pass without gradients, of farfield, PyTorch, farfield, PyTorch, ... on the same number of threads, and the ratio of the medians. The
-PyTorch network is the same mathematics with batched matrix products: one `baddbmm` a level and direction.
+PyTorch network is the same mathematics with batched matrix products, all terms of eq. 1 in one product a level. (Its modes run from the last
+axis to the first, which changes nothing.) glibc's allocator is told to keep freed memory, without which PyTorch spends its time in page faults.
 """
 import argparse
 import json
+import os
 import statistics
 import subprocess
+import sys
 import time
 
 import torch
@@ -27,50 +30,50 @@ WORKLOADS = {
 
 
 class Hss(torch.nn.Module):
-    """One HSS matrix on `2^levels` equal leaves, applied to the last axis."""
+    """`terms` HSS matrices on `2^levels` equal leaves each, applied to the last axis of `(terms or 1, vectors, n)`."""
 
-    def __init__(self, n, levels, rank):
+    def __init__(self, terms, n, levels, rank):
         super().__init__()
-        self.n, self.levels, self.rank = n, levels, rank
+        self.terms, self.n, self.levels, self.rank = terms, n, levels, rank
         make = lambda *shape: torch.nn.Parameter(torch.randn(*shape) / shape[-1] ** 0.5)
         sizes = [2 * rank] * levels + [n >> levels]
-        self.d = torch.nn.ParameterList([make(2**l, sizes[l], sizes[l]) for l in range(levels + 1)])
-        self.u = torch.nn.ParameterList([make(2**l, sizes[l], rank) for l in range(1, levels + 1)])
-        self.v = torch.nn.ParameterList([make(2**l, sizes[l], rank) for l in range(1, levels + 1)])
+        self.d = torch.nn.ParameterList([make(terms, 2**l, sizes[l], sizes[l]) for l in range(levels + 1)])
+        self.u = torch.nn.ParameterList([make(terms, 2**l, sizes[l], rank) for l in range(1, levels + 1)])
+        self.v = torch.nn.ParameterList([make(terms, 2**l, sizes[l], rank) for l in range(1, levels + 1)])
 
     def forward(self, x):
-        shape, vectors = x.shape, x.numel() // self.n
-        # (nodes, vectors, numbers of a node)
+        terms, vectors, r = self.terms, x.shape[1], self.rank
+        # (terms or 1, nodes, vectors, numbers of a node)
         at = [None] * (self.levels + 1)
-        at[self.levels] = x.reshape(vectors, 2**self.levels, -1).transpose(0, 1)
+        at[self.levels] = x.reshape(x.shape[0], vectors, 2**self.levels, -1).transpose(1, 2)
         for l in range(self.levels, 0, -1):
-            z = torch.bmm(at[l], self.v[l - 1])
-            at[l - 1] = z.reshape(2 ** (l - 1), 2, vectors, self.rank).transpose(1, 2).reshape(2 ** (l - 1), vectors, -1)
-        y = torch.bmm(at[0], self.d[0].transpose(1, 2))
+            z = at[l] @ self.v[l - 1]
+            at[l - 1] = z.reshape(terms, 2 ** (l - 1), 2, vectors, r).transpose(2, 3).reshape(terms, 2 ** (l - 1), vectors, 2 * r)
+        y = at[0] @ self.d[0].transpose(2, 3)
         for l in range(1, self.levels + 1):
-            w = y.reshape(2 ** (l - 1), vectors, 2, self.rank).transpose(1, 2).reshape(2**l, vectors, self.rank)
-            y = torch.baddbmm(torch.bmm(w, self.u[l - 1].transpose(1, 2)), at[l], self.d[l].transpose(1, 2))
-        return y.transpose(0, 1).reshape(shape)
+            w = y.reshape(terms, 2 ** (l - 1), vectors, 2, r).transpose(2, 3).reshape(terms, 2**l, vectors, r)
+            y = at[l] @ self.d[l].transpose(2, 3) + w @ self.u[l - 1].transpose(2, 3)
+        return y.transpose(1, 2).reshape(terms, vectors, self.n)
 
 
 class Layer(torch.nn.Module):
-    """Eq. 1 of Neural-HSS with a learnable LeakyReLU slope."""
+    """Eq. 1 of Neural-HSS with a learnable LeakyReLU slope; all terms of the sum in one product."""
 
     def __init__(self, dims, n, levels, rank, outer_rank):
         super().__init__()
-        self.dims = dims
-        self.terms = torch.nn.ModuleList(
-            torch.nn.ModuleList(Hss(n, levels, rank) for _ in range(dims)) for _ in range(outer_rank)
-        )
+        self.dims, self.n, self.terms = dims, n, outer_rank
+        self.modes = torch.nn.ModuleList(Hss(outer_rank, n, levels, rank) for _ in range(dims))
         self.slope = torch.nn.Parameter(torch.ones(1))
 
     def forward(self, x):
-        total = 0
-        for term in self.terms:
-            y = x
-            for axis, matrix in enumerate(term, start=1):
-                y = matrix(y.movedim(axis, -1)).movedim(-1, axis)
-            total = total + y
+        batch = x.shape[0]
+        y = x.reshape(1, batch, *[self.n] * self.dims)
+        for matrix in self.modes:
+            # The axis of this mode is the last; afterwards it goes to the front of the grid, so the next one is the last.
+            terms = y.shape[0]
+            y = matrix(y.reshape(terms, -1, self.n))
+            y = y.reshape(self.terms, batch, *[self.n] * self.dims).movedim(-1, 2)
+        total = y.sum(0)
         return torch.where(total > 0, total, self.slope * total)
 
 
@@ -121,6 +124,9 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--compile", action="store_true", help="also torch.compile (needs a C++ compiler)")
     args = parser.parse_args()
+    keep = {"MALLOC_TRIM_THRESHOLD_": "4294967296", "MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TOP_PAD_": "268435456"}
+    if any(name not in os.environ for name in keep):
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **keep})
     torch.set_num_threads(args.threads)
     print(f"PyTorch {torch.__version__}, {args.threads} threads, medians of {args.rounds} rounds in turn, ms")
     print(f"{'':5} {'':16} {'train':>9} {'forward':>9} {'train / farfield':>17} {'forward / farfield':>19}")

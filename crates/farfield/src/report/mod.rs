@@ -11,10 +11,12 @@
 //! | [`ErrorPlot`] | distribution of errors over the samples of several sets |
 //! | [`XyPlot`] | series with bands, levels and guides, for example error against number of samples |
 //! | [`hss_structure`] | the blocks of an HSS matrix, coloured by rank |
+//! | [`BlockStructure`] | the leaves of any hierarchical matrix, coloured by rank |
 //!
 //! Numbers that cannot be drawn (not finite, or not positive on a logarithmic axis) are left out, counted, and noted with
 //! the figure; no data makes a picture fail. Pictures are the same bytes for the same data.
 
+mod blocks;
 mod canvas;
 mod colour;
 mod distribution;
@@ -40,6 +42,7 @@ mod ticks;
 mod training;
 mod xy_plot;
 
+pub use blocks::{BlockStructure, DrawnBlock};
 pub use distribution::{ErrorDistribution, ErrorPlot};
 pub use document::{Figure, FigureContent, Report};
 pub use error::ReportError;
