@@ -44,10 +44,16 @@ impl<T: Scalar> LowRank<T> {
     /// Truncated to an error of at most `tolerance` in the Frobenius norm; `V` gets orthonormal columns. Returns the error.
     /// Cost: O((m + n) k^2).
     pub fn truncated(&self, tolerance: f64) -> (Self, f64) {
+        self.truncated_by(|_| tolerance)
+    }
+
+    /// As [`LowRank::truncated`], with a tolerance that depends on the Frobenius norm.
+    pub fn truncated_by(&self, tolerance: impl Fn(f64) -> f64) -> (Self, f64) {
         let (qu, ru) = qr(self.u.as_ref());
         let (qv, rv) = qr(self.v.as_ref());
-        let core = product(ru.as_ref(), rv.as_ref().transpose());
-        let (small, error) = Self::from_dense(core.as_ref(), tolerance);
+        let core = svd(product(ru.as_ref(), rv.as_ref().transpose()).as_ref());
+        let norm = core.s.iter().map(|s| s * s).sum::<f64>().sqrt();
+        let (small, error) = Self::from_svd(core, tolerance(norm));
         (Self { u: product(qu.as_ref(), small.u.as_ref()), v: product(qv.as_ref(), small.v.as_ref()) }, error)
     }
 
