@@ -101,7 +101,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let start = cpu_seconds();
     let tree = Arc::new(ClusterTree::geometric(&points, leaf, Splitting::Median)?);
-    let options = HMatrixOptions::new(Accuracy::relative(tolerance)?);
+    let accuracy = match option("--absolute", "").parse::<f64>() {
+        Ok(absolute) => Accuracy::absolute(absolute)?,
+        Err(_) => Accuracy::relative(tolerance)?,
+    };
+    let options = HMatrixOptions::new(accuracy);
     let (h, certificate) = HMatrix::build(&helix, &tree, &tree, Admissibility::Strong { eta }, &options)?;
     let assemble = cpu_seconds() - start;
 
@@ -142,10 +146,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let residual = ax.col(0).iter().zip(b.col(0)).map(|(p, q)| (p - q).powi(2)).sum::<f64>().sqrt();
     let (sign, log_determinant) = lu.log_determinant();
     println!(
-        "{{\"n\": {n}, \"leaf\": {leaf}, \"eta\": {eta}, \"tolerance\": {tolerance}, \"kernel\": \"{kernel}\", \"assemble\": {assemble:.2}, \
+        "{{\"n\": {n}, \"off_diagonal_norm\": {:.4e}, \"leaf\": {leaf}, \"eta\": {eta}, \"tolerance\": {tolerance}, \"kernel\": \"{kernel}\", \"assemble\": {assemble:.2}, \
          \"apply\": {apply:.4}, \"lu\": {factor:.2}, \"solve\": {solve:.3}, \"mib\": {:.0}, \"lu_mib\": {:.0}, \
          \"off_diagonal_error\": {:.2e}, \"certificate\": {:.2e}, \"lu_certificate\": {:.2e}, \"residual\": {:.2e}, \
          \"max_rank\": {}, \"log_determinant\": {:.10}}}",
+        (norm * n as f64 / sampled.len() as f64).sqrt(),
         h.bytes() as f64 / 1048576.0,
         lu.stored() as f64 * 8.0 / 1048576.0,
         (error / norm).sqrt(),

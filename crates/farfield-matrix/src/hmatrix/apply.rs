@@ -29,7 +29,11 @@ struct Leaf<'a, T> {
 enum Factors<'a, T> {
     Dense(MatRef<'a, T>),
     /// `A = left right^T` and `right^T x`.
-    LowRank { left: MatRef<'a, T>, right: MatRef<'a, T>, small: Mat<T> },
+    LowRank {
+        left: MatRef<'a, T>,
+        right: MatRef<'a, T>,
+        small: Mat<T>,
+    },
 }
 
 impl<T: Scalar> HMatrix<T> {

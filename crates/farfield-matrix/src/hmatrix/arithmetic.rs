@@ -44,7 +44,8 @@ impl Budget {
         let allowed = |norm: f64| {
             let sides = (a.nrows() + a.ncols()) as f64 / self.sides.max(1) as f64;
             let accuracy = &self.accuracy;
-            0.95 * part * if accuracy.is_relative() { accuracy.tolerance() * norm } else { accuracy.tolerance() * sides.sqrt() }
+            0.95 * part
+                * if accuracy.is_relative() { accuracy.tolerance() * norm } else { accuracy.tolerance() * sides.sqrt() }
         };
         let (low, error) = a.truncated_by(allowed);
         let norm = norm_frobenius(low.u.as_ref());
@@ -230,7 +231,9 @@ fn sum<T: Scalar>(a: &Block<T>, b: &Block<T>, budget: &mut Budget) -> Result<Blo
             let mut children = Vec::with_capacity(split.children.len());
             for (k, (i, j, child)) in split.grid().enumerate() {
                 let part = match b {
-                    Block::Split(b) if b.rows == split.rows && b.cols == split.cols => sum(child, &b.children[k], budget),
+                    Block::Split(b) if b.rows == split.rows && b.cols == split.cols => {
+                        sum(child, &b.children[k], budget)
+                    }
                     _ => sum(child, &restricted(b, i, j, child.nrows(), child.ncols()), budget),
                 };
                 children.push(Arc::new(part?));

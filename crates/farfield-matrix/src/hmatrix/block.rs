@@ -99,8 +99,7 @@ impl<T: Scalar> Block<T> {
             Self::LowRank(a) => Self::LowRank(a.transpose()),
             Self::Split(split) => {
                 let (p, q) = (split.row_parts(), split.col_parts());
-                let children =
-                    (0..p * q).map(|k| Arc::new(split.child(k % p, k / p).transpose())).collect();
+                let children = (0..p * q).map(|k| Arc::new(split.child(k % p, k / p).transpose())).collect();
                 Self::Split(Split { rows: split.cols.clone(), cols: split.rows.clone(), children })
             }
         }
@@ -118,7 +117,13 @@ impl<T: Scalar> Block<T> {
     }
 
     /// Calls `f` with the first row and column, the level and every leaf, in a fixed order.
-    pub fn for_leaves<'a>(&'a self, row: usize, col: usize, level: usize, f: &mut impl FnMut(usize, usize, usize, &'a Self)) {
+    pub fn for_leaves<'a>(
+        &'a self,
+        row: usize,
+        col: usize,
+        level: usize,
+        f: &mut impl FnMut(usize, usize, usize, &'a Self),
+    ) {
         match self {
             Self::Split(split) => {
                 split.grid().for_each(|(i, j, child)| child.for_leaves(row + i, col + j, level + 1, f));

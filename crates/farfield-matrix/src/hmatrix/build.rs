@@ -55,6 +55,12 @@ const KURTOSIS: f64 = 16.0;
 /// Places sampled in a block; makes `t` of the module comment 0.5 or less.
 const PLACES: usize = 2048;
 
+/// Times that the blocks are sampled, at most.
+const ROUNDS: usize = 3;
+
+/// Part of the tolerance for blocks that leave room for a sampled bound.
+const TIGHTER: f64 = 0.6;
+
 /// Part of the tolerance that truncations may use: the rest is for rounding.
 const MARGIN: f64 = 0.95;
 
@@ -248,18 +254,34 @@ impl<T: Scalar> Builder<'_, T> {
         let compressed: Result<Vec<Compressed<T>>, MatrixError> = far
             .par_iter()
             .map(|&i| {
-                let compressed = self.compress(i, allowed)?;
+                let compressed = self.compress(i, allowed, 1.0)?;
                 self.spend(compressed.block.stored())?;
                 tick();
                 Ok(compressed)
             })
             .collect();
         let mut compressed = compressed?;
-        let bound = self.bound(&far, &mut compressed, allowed)?;
+        let mut bound = self.bound(&far, &mut compressed, allowed, 0)?;
+        if bound.value > self.total_allowed(&blocks, &compressed, bound) {
+            // Few blocks, whose errors are near what is allowed, do not leave the room that a sampled bound needs.
+            let tighter: Result<Vec<Compressed<T>>, MatrixError> = far
+                .par_iter()
+                .zip(compressed)
+                .map(|(&i, c)| if c.error.is_none() { self.compress(i, allowed, TIGHTER) } else { Ok(c) })
+                .collect();
+            compressed = tighter?;
+            bound = self.bound(&far, &mut compressed, allowed, ROUNDS)?;
+        }
         for (&i, compressed) in far.iter().zip(compressed) {
             blocks[i] = Some(compressed.block);
         }
         Ok((blocks, bound))
+    }
+
+    /// The error allowed for the whole matrix.
+    fn total_allowed(&self, near: &[Option<Block<T>>], far: &[Compressed<T>], bound: Bound) -> f64 {
+        let squares = near.iter().flatten().chain(far.iter().map(|c| &c.block)).map(Block::norm_squared);
+        self.options.accuracy.absolute_for((squares.sum::<f64>().sqrt() - bound.value).max(0.0))
     }
 
     fn allowed(&self, dense: &[Mat<T>], far: &[usize]) -> Allowed {
@@ -294,14 +316,15 @@ impl<T: Scalar> Builder<'_, T> {
         Ok(Mat::from_fn(rows.len(), cols.len(), |i, j| values[i + j * rows.len()]))
     }
 
-    fn compress(&self, block: usize, allowed: Allowed) -> Result<Compressed<T>, MatrixError> {
+    /// Compresses a block to `part` of what it is allowed.
+    fn compress(&self, block: usize, allowed: Allowed, part: f64) -> Result<Compressed<T>, MatrixError> {
         let (rows, cols) = self.indices(block);
         let (m, n) = (rows.len(), cols.len());
         let Compression::CrossApproximation { check } = self.options.compression else {
             return self.from_all_entries(block, allowed);
         };
         let most = (m * n).div_ceil(m + n).max(1);
-        let tolerance = |norm: f64| MARGIN * allowed.of(m, n, norm);
+        let tolerance = |norm: f64| part * MARGIN * allowed.of(m, n, norm);
         let seed = hash(self.options.seed, block as u64);
         match cross_approximation(self.entries, rows, cols, &tolerance, most, seed)? {
             None => self.from_all_entries(block, allowed),
@@ -378,9 +401,9 @@ impl<T: Scalar> Builder<'_, T> {
         far: &[usize],
         compressed: &mut [Compressed<T>],
         allowed: Allowed,
+        first_round: usize,
     ) -> Result<Bound, MatrixError> {
-        const ROUNDS: usize = 4;
-        let failure = FAILURE / ROUNDS as f64;
+        let failure = FAILURE / (2 * ROUNDS) as f64;
         let slack = 1.0 - (2.0 * KURTOSIS * (1.0 / failure).ln() / PLACES as f64).sqrt();
         for round in 0..ROUNDS {
             let estimates: Result<Vec<(f64, bool)>, MatrixError> = far
@@ -390,7 +413,7 @@ impl<T: Scalar> Builder<'_, T> {
                     (Block::LowRank(low), None) => {
                         let (rows, cols) = self.indices(i);
                         let (m, n) = (rows.len(), cols.len());
-                        let seed = hash(self.options.seed, (i + (round + 1) * far.len().max(1) * 1024) as u64);
+                        let seed = hash(hash(self.options.seed, (first_round + round) as u64), i as u64);
                         let mut rng = ChaCha8Rng::seed_from_u64(!seed);
                         let sum = sampled_error(self.entries, rows, cols, low, PLACES, &mut rng)?;
                         let estimate = (m * n) as f64 / PLACES as f64 * sum;

@@ -54,8 +54,7 @@ impl<T: Scalar> CholeskyFactor<T> {
         let mut diagonal = Vec::with_capacity(p);
         let mut columns: Vec<Vec<Arc<Block<T>>>> = Vec::with_capacity(p);
         for k in 0..p {
-            let mut take =
-                |i: usize| updates[i * p + k].take().unwrap_or_else(|| Accumulator::new(0, 0, 0));
+            let mut take = |i: usize| updates[i * p + k].take().unwrap_or_else(|| Accumulator::new(0, 0, 0));
             let factor = Self::factor(split.child(k, k), take(k), first + split.rows[k], truncation)?;
             let jobs: Vec<(usize, Accumulator<T>)> = (k + 1..p).map(|i| (i, take(i))).collect();
             let column: Result<Vec<Arc<Block<T>>>, MatrixError> = jobs

@@ -77,7 +77,8 @@ pub(crate) fn factor_to_tolerance<T: Scalar, F>(
 ) -> Result<(F, Measured), MatrixError> {
     let norm = h.norm_frobenius();
     let exact = |x: MatRef<T>| h.multiply_tree_order(x, false);
-    let (factor, bound) = to_tolerance(what, accuracy.absolute_for(norm), norm, h.ncols(), seed, attempt, exact, apply)?;
+    let (factor, bound) =
+        to_tolerance(what, accuracy.absolute_for(norm), norm, h.ncols(), seed, attempt, exact, apply)?;
     Ok((factor, Measured { bound, norm }))
 }
 

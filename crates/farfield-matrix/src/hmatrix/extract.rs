@@ -95,9 +95,8 @@ fn extract<T: Scalar>(block: &Block<T>, rows: &Picks, cols: &Picks, out: &mut Ma
             }
         }
         Block::LowRank(a) => {
-            let picked = |from: MatRef<T>, picks: &Picks| {
-                Mat::from_fn(picks.len(), from.ncols(), |i, l| from[(picks[i].1, l)])
-            };
+            let picked =
+                |from: MatRef<T>, picks: &Picks| Mat::from_fn(picks.len(), from.ncols(), |i, l| from[(picks[i].1, l)]);
             let (u, v) = (picked(a.u.as_ref(), rows), picked(a.v.as_ref(), cols));
             let values = product(u.as_ref(), v.as_ref().transpose());
             for (q, &(j, _)) in cols.iter().enumerate() {
@@ -119,9 +118,7 @@ fn extract<T: Scalar>(block: &Block<T>, rows: &Picks, cols: &Picks, out: &mut Ma
 fn entry_at<T: Scalar>(block: &Block<T>, row: usize, col: usize) -> T {
     match block {
         Block::Dense(a) => a[(row, col)],
-        Block::LowRank(a) => {
-            T::from_f64((0..a.rank()).map(|l| a.u[(row, l)].to_f64() * a.v[(col, l)].to_f64()).sum())
-        }
+        Block::LowRank(a) => T::from_f64((0..a.rank()).map(|l| a.u[(row, l)].to_f64() * a.v[(col, l)].to_f64()).sum()),
         Block::Split(split) => {
             let part = |starts: &[usize], at: usize| starts.partition_point(|&start| start <= at) - 1;
             let (i, j) = (part(&split.rows, row), part(&split.cols, col));

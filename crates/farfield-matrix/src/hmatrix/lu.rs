@@ -62,14 +62,10 @@ impl<T: Scalar> LuFactor<T> {
         let mut diagonal = Vec::with_capacity(p);
         let mut others: Vec<Option<Arc<Block<T>>>> = vec![None; p * p];
         for k in 0..p {
-            let mut take = |i: usize, j: usize| {
-                updates[i * p + j].take().unwrap_or_else(|| Accumulator::new(0, 0, 0))
-            };
+            let mut take = |i: usize, j: usize| updates[i * p + j].take().unwrap_or_else(|| Accumulator::new(0, 0, 0));
             let factor = Self::factor(split.child(k, k), take(k, k), first + split.rows[k], truncation)?;
-            let jobs: Vec<(usize, usize, Accumulator<T>)> = (k + 1..p)
-                .flat_map(|i| [(k, i), (i, k)])
-                .map(|(i, j)| (i, j, take(i, j)))
-                .collect();
+            let jobs: Vec<(usize, usize, Accumulator<T>)> =
+                (k + 1..p).flat_map(|i| [(k, i), (i, k)]).map(|(i, j)| (i, j, take(i, j))).collect();
             let solved: Result<Vec<(usize, usize, Block<T>)>, MatrixError> = jobs
                 .into_par_iter()
                 .map(|(i, j, updates)| {
@@ -128,9 +124,7 @@ impl<T: Scalar> LuFactor<T> {
     pub fn off_diagonal(&self, i: usize, j: usize) -> &Arc<Block<T>> {
         match self {
             Self::Leaf(_) => unreachable!("a leaf has no blocks off its diagonal"),
-            Self::Split { diagonal, others, .. } => {
-                &others[i * (diagonal.len() - 1) + if j < i { j } else { j - 1 }]
-            }
+            Self::Split { diagonal, others, .. } => &others[i * (diagonal.len() - 1) + if j < i { j } else { j - 1 }],
         }
     }
 

@@ -137,7 +137,8 @@ impl<T: Scalar> HMatrix<T> {
         if same_clusters(&self.rows, &self.cols) {
             return Ok(());
         }
-        let reason = format!("{what}: needs the same clusters of rows and columns ({} x {})", self.nrows(), self.ncols());
+        let reason =
+            format!("{what}: needs the same clusters of rows and columns ({} x {})", self.nrows(), self.ncols());
         Err(MatrixError::Tree { reason })
     }
 

@@ -51,7 +51,9 @@ impl<T: Scalar> Gaussians<T> {
 
 /// A number for the place `part` within `place` (splitmix64).
 pub(crate) fn hash(place: u64, part: u64) -> u64 {
-    let mut x = place.wrapping_mul(0xd134_2543_de82_ef95).wrapping_add(part.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let mut x = place
+        .wrapping_mul(0xd134_2543_de82_ef95)
+        .wrapping_add(part.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     x ^ (x >> 31)

@@ -8,8 +8,8 @@
 
 use std::sync::Arc;
 
-use faer::reborrow::{IntoConst, ReborrowMut};
 use faer::MatMut;
+use faer::reborrow::{IntoConst, ReborrowMut};
 use rayon::prelude::*;
 
 use super::accumulator::{Accumulator, Truncation, updated_leaf};
@@ -98,9 +98,8 @@ pub(crate) fn solve_block<T: Scalar>(
     // `along` runs over the blocks of T, `across` over the independent systems.
     let (along, across) = if side == Side::Left { (p, q) } else { (q, p) };
     let at = |i: usize, j: usize| if side == Side::Left { i * q + j } else { j * q + i };
-    let systems: Vec<Vec<Accumulator<T>>> = (0..across)
-        .map(|j| (0..along).filter_map(|i| updates[at(i, j)].take()).collect())
-        .collect();
+    let systems: Vec<Vec<Accumulator<T>>> =
+        (0..across).map(|j| (0..along).filter_map(|i| updates[at(i, j)].take()).collect()).collect();
     let solved: Result<Vec<Vec<Arc<Block<T>>>>, MatrixError> = systems
         .into_par_iter()
         .enumerate()
