@@ -109,6 +109,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (h, certificate) = HMatrix::build(&helix, &tree, &tree, Admissibility::Strong { eta }, &options)?;
     let assemble = cpu_seconds() - start;
 
+    if option("--only", "") == "assemble" {
+        println!("{{\"assemble\": {assemble:.2}, \"mib\": {:.0}}}", h.bytes() as f64 / 1048576.0);
+        return Ok(());
+    }
+
     let b = Matrix::from_fn(n, 1, |i, _| (0.37 * i as f64).sin());
     let start = cpu_seconds();
     for _ in 0..20 {

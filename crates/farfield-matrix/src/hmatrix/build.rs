@@ -193,25 +193,24 @@ impl<T: Scalar> HMatrix<T> {
         let tree = BlockTree::new(rows, cols, admissibility)?;
         let bytes = AtomicUsize::new(0);
         let builder = Builder { entries, rows, cols, tree, options, bytes };
-        let (blocks, bound) = builder.blocks(progress)?;
+        let (blocks, bound, norm) = builder.blocks(progress)?;
         let root = builder.assemble(blocks);
         let h = Self { rows: Arc::clone(rows), cols: Arc::clone(cols), root: Arc::new(root) };
-        let norm = h.norm_frobenius();
         let allowed = options.accuracy.absolute_for((norm - bound.value).max(0.0));
         if bound.value > allowed && bound.value > 0.0 {
             let limit = "the rounding errors of the entries".to_owned();
             return Err(MatrixError::Tolerance { what: "H-matrix", tolerance: allowed, reached: bound.value, limit });
         }
-        let certificate = h.certificate(bound);
+        let certificate = h.certificate(bound, norm);
         Ok((h, certificate))
     }
 
-    /// What is known when the error has this bound.
-    pub(super) fn certificate(&self, bound: Bound) -> Certificate {
+    /// What is known when the error has this bound and the matrix this norm.
+    pub(super) fn certificate(&self, bound: Bound, norm: f64) -> Certificate {
         Certificate {
             frobenius: bound,
             spectral: bound,
-            norm: self.norm_frobenius(),
+            norm,
             ranks: self.ranks(),
             stored: self.stored(),
             dense: self.nrows() * self.ncols(),
@@ -226,8 +225,11 @@ impl<T: Scalar> Builder<'_, T> {
         (self.rows.indices(block.row), self.cols.indices(block.col))
     }
 
-    /// All leaves, and a bound on the error.
-    fn blocks(&self, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<(Vec<Option<Block<T>>>, Bound), MatrixError> {
+    /// All leaves, a bound on the error, and the norm of the result.
+    fn blocks(
+        &self,
+        progress: &(dyn Fn(usize, usize) + Sync),
+    ) -> Result<(Vec<Option<Block<T>>>, Bound, f64), MatrixError> {
         let of = |kind: BlockKind| -> Vec<usize> {
             self.tree.leaves().filter(|(_, block)| block.kind == kind).map(|(i, _)| i).collect()
         };
@@ -245,7 +247,8 @@ impl<T: Scalar> Builder<'_, T> {
             })
             .collect();
         let dense = dense?;
-        let allowed = self.allowed(&dense, &far);
+        let near_squares: f64 = dense.iter().map(|a| norm_frobenius(a.as_ref()).powi(2)).sum();
+        let allowed = self.allowed(near_squares.sqrt(), &far);
         let mut blocks: Vec<Option<Block<T>>> = Vec::new();
         blocks.resize_with(self.tree.blocks().len(), || None);
         for (&i, a) in near.iter().zip(dense) {
@@ -262,7 +265,15 @@ impl<T: Scalar> Builder<'_, T> {
             .collect();
         let mut compressed = compressed?;
         let mut bound = self.bound(&far, &mut compressed, allowed, 0)?;
-        if bound.value > self.total_allowed(&blocks, &compressed, bound) {
+        // The V of a compressed block has orthonormal columns.
+        let norm = |far: &[Compressed<T>]| {
+            let squares = far.iter().map(|c| match &c.block {
+                Block::LowRank(low) => norm_frobenius(low.u.as_ref()).powi(2),
+                other => other.norm_squared(),
+            });
+            (near_squares + squares.sum::<f64>()).sqrt()
+        };
+        if bound.value > self.options.accuracy.absolute_for((norm(&compressed) - bound.value).max(0.0)) {
             // Few blocks, whose errors are near what is allowed, do not leave the room that a sampled bound needs.
             let tighter: Result<Vec<Compressed<T>>, MatrixError> = far
                 .par_iter()
@@ -272,22 +283,16 @@ impl<T: Scalar> Builder<'_, T> {
             compressed = tighter?;
             bound = self.bound(&far, &mut compressed, allowed, ROUNDS)?;
         }
+        let norm = norm(&compressed);
         for (&i, compressed) in far.iter().zip(compressed) {
             blocks[i] = Some(compressed.block);
         }
-        Ok((blocks, bound))
+        Ok((blocks, bound, norm))
     }
 
-    /// The error allowed for the whole matrix.
-    fn total_allowed(&self, near: &[Option<Block<T>>], far: &[Compressed<T>], bound: Bound) -> f64 {
-        let squares = near.iter().flatten().chain(far.iter().map(|c| &c.block)).map(Block::norm_squared);
-        self.options.accuracy.absolute_for((squares.sum::<f64>().sqrt() - bound.value).max(0.0))
-    }
-
-    fn allowed(&self, dense: &[Mat<T>], far: &[usize]) -> Allowed {
+    fn allowed(&self, near: f64, far: &[usize]) -> Allowed {
         let accuracy = &self.options.accuracy;
         let sides: usize = far.iter().map(|&i| self.indices(i).0.len() + self.indices(i).1.len()).sum();
-        let near: f64 = dense.iter().map(|a| norm_frobenius(a.as_ref()).powi(2)).sum::<f64>().sqrt();
         if !accuracy.is_relative() {
             Allowed::Absolute(accuracy.tolerance() / (sides as f64).sqrt())
         } else if self.options.division == Division::Global && near > 0.0 {

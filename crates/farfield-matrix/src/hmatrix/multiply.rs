@@ -62,7 +62,7 @@ impl<T: Scalar> HMatrix<T> {
         let norm = measure(other.ncols(), hash(seed, 99), 0.5, exact, zero);
         let allowed = accuracy.absolute_for(0.7 * norm);
         let (c, bound) = to_tolerance(what, allowed, norm, other.ncols(), seed, attempt, exact, apply)?;
-        let certificate = c.certificate(bound);
+        let certificate = c.certificate(bound, c.norm_frobenius());
         if bound.value > accuracy.absolute_for(certificate.norm) {
             let limit = "the rounding errors of the product".to_owned();
             let tolerance = accuracy.absolute_for(certificate.norm);
