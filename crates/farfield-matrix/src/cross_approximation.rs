@@ -263,7 +263,7 @@ impl<'a, T: Scalar> Cross<'a, T> {
 /// `r -= factor x`.
 fn subtract<T: Scalar>(r: &mut [T], factor: T, x: &[T]) {
     for (r, &x) in r.iter_mut().zip(x) {
-        *r = *r - factor * x;
+        *r -= factor * x;
     }
 }
 
@@ -274,7 +274,7 @@ fn dot<T: Scalar>(x: &[T], y: &[T]) -> f64 {
     let rest: f64 = x_chunks.remainder().iter().zip(y_chunks.remainder()).map(|(x, y)| (*x * *y).to_f64()).sum();
     for (x, y) in x_chunks.zip(y_chunks) {
         for l in 0..8 {
-            sums[l] = sums[l] + x[l] * y[l];
+            sums[l] += x[l] * y[l];
         }
     }
     sums.iter().map(|s| s.to_f64()).sum::<f64>() + rest

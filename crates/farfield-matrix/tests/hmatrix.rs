@@ -737,7 +737,7 @@ fn progress_counts_every_block() {
 #[test]
 fn proven_certificates_are_never_exceeded_and_sharp() {
     let mut ratios = Vec::new();
-    for trial in 0..300u64 {
+    for trial in 0..1000u64 {
         let mut rng = ChaCha8Rng::seed_from_u64(trial);
         let n = rng.random_range(20..90);
         let points = cloud(n, 1 + (trial % 3) as usize, trial);

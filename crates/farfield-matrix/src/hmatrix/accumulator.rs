@@ -179,7 +179,7 @@ impl<T: Scalar> Accumulator<T> {
         if self.products.is_empty() {
             let mut all = self.joined();
             for j in 0..all.u.ncols() {
-                all.u.col_as_slice_mut(j).iter_mut().for_each(|x| *x = *x * alpha);
+                all.u.col_as_slice_mut(j).iter_mut().for_each(|x| *x *= alpha);
             }
             let all = if leaf.rank() == 0 { all } else { leaf.plus(&all) };
             return truncate(&all, relative, leaf.rank(), truncation, self.place);

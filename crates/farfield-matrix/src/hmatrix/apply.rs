@@ -9,8 +9,9 @@ use rayon::prelude::*;
 
 use super::HMatrix;
 use super::block::Block;
+use super::matvec::{add_matvec, add_matvec_transpose};
 use crate::error::MatrixError;
-use crate::linalg::{add_product, product};
+use crate::linalg::add_product;
 use crate::matrix::Matrix;
 use crate::operator::{LinearOperator, check_rows};
 use crate::scalar::Scalar;
@@ -18,7 +19,7 @@ use crate::scalar::Scalar;
 /// Stripes of the result.
 const STRIPES: usize = 32;
 
-/// A leaf, as a product meets it: rows of the result and of what is multiplied.
+/// A leaf, as a product meets it: where its rows in the result and in what is multiplied start.
 struct Leaf<'a, T> {
     out: usize,
     from: usize,
@@ -27,13 +28,10 @@ struct Leaf<'a, T> {
 }
 
 enum Factors<'a, T> {
+    /// The block, or its transpose when that is multiplied.
     Dense(MatRef<'a, T>),
-    /// `A = left right^T` and `right^T x`.
-    LowRank {
-        left: MatRef<'a, T>,
-        right: MatRef<'a, T>,
-        small: Mat<T>,
-    },
+    /// `left right^T`, and `right^T x`.
+    LowRank { left: MatRef<'a, T>, right: MatRef<'a, T>, small: Mat<T> },
 }
 
 impl<T: Scalar> HMatrix<T> {
@@ -45,8 +43,7 @@ impl<T: Scalar> HMatrix<T> {
         self.root.for_leaves(0, 0, 0, &mut |row, col, _, leaf| {
             let (out, from) = if transposed { (col, row) } else { (row, col) };
             let (height, factors) = match leaf {
-                Block::Dense(a) if transposed => (a.ncols(), Factors::Dense(a.as_ref().transpose())),
-                Block::Dense(a) => (a.nrows(), Factors::Dense(a.as_ref())),
+                Block::Dense(a) => (if transposed { a.ncols() } else { a.nrows() }, Factors::Dense(a.as_ref())),
                 Block::LowRank(a) if a.rank() > 0 => {
                     let (left, right) = if transposed { (&a.v, &a.u) } else { (&a.u, &a.v) };
                     let (left, right) = (left.as_ref(), right.as_ref());
@@ -58,42 +55,66 @@ impl<T: Scalar> HMatrix<T> {
         });
         leaves.par_iter_mut().for_each(|leaf| {
             if let Factors::LowRank { right, small, .. } = &mut leaf.factors {
-                *small = product(right.transpose(), x.subrows(leaf.from, right.nrows()));
+                *small = Mat::zeros(right.ncols(), x.ncols());
+                add_transposed(*right, x.subrows(leaf.from, right.nrows()), small.as_mut());
             }
         });
-        let mut stripes = Vec::new();
+        // The leaves of each stripe, in their order.
         let height = n.div_ceil(STRIPES).max(1);
+        let mut in_stripe: Vec<Vec<&Leaf<T>>> = Vec::new();
+        in_stripe.resize_with(n.div_ceil(height), Vec::new);
+        for leaf in leaves.iter().filter(|leaf| leaf.height > 0) {
+            for stripe in &mut in_stripe[leaf.out / height..=(leaf.out + leaf.height - 1) / height] {
+                stripe.push(leaf);
+            }
+        }
+        let mut stripes = Vec::new();
         let mut rest = y.as_mut();
-        let mut first = 0;
-        while rest.nrows() > 0 {
+        for leaves in in_stripe {
+            let first = n - rest.nrows();
             let (stripe, tail) = rest.split_at_row_mut(height.min(n - first));
-            stripes.push((first, stripe));
-            first += height;
+            stripes.push((first, stripe, leaves));
             rest = tail;
         }
-        stripes.into_par_iter().for_each(|(first, stripe)| fill_stripe(&leaves, x, first, stripe));
+        stripes.into_par_iter().for_each(|(first, stripe, leaves)| fill_stripe(&leaves, x, transposed, first, stripe));
         y
     }
 }
 
 /// The rows of the result from `first` on.
-fn fill_stripe<T: Scalar>(leaves: &[Leaf<T>], x: MatRef<T>, first: usize, mut stripe: MatMut<T>) {
+fn fill_stripe<T: Scalar>(leaves: &[&Leaf<T>], x: MatRef<T>, transposed: bool, first: usize, mut stripe: MatMut<T>) {
     let last = first + stripe.nrows();
     for leaf in leaves {
         let (start, end) = (leaf.out.max(first), (leaf.out + leaf.height).min(last));
-        if start >= end {
-            continue;
-        }
         let (inside, count) = (start - leaf.out, end - start);
         let y = stripe.as_mut().subrows_mut(start - first, count);
         match &leaf.factors {
-            Factors::Dense(a) => {
-                add_product(y, T::ONE, a.subrows(inside, count), x.subrows(leaf.from, a.ncols()));
+            Factors::Dense(a) if transposed => {
+                add_transposed(a.subcols(inside, count), x.subrows(leaf.from, a.nrows()), y);
             }
-            Factors::LowRank { left, small, .. } => {
-                add_product(y, T::ONE, left.subrows(inside, count), small.as_ref());
-            }
+            Factors::Dense(a) => add(a.subrows(inside, count), x.subrows(leaf.from, a.ncols()), y),
+            Factors::LowRank { left, small, .. } => add(left.subrows(inside, count), small.as_ref(), y),
         }
+    }
+}
+
+/// `Y += A X`.
+fn add<T: Scalar>(a: MatRef<T>, x: MatRef<T>, y: MatMut<T>) {
+    if x.ncols() != 1 {
+        return add_product(y, T::ONE, a, x);
+    }
+    if let (Some(x), Some(y)) = (x.col(0).try_as_col_major(), y.col_mut(0).try_as_col_major_mut()) {
+        add_matvec(a, x.as_slice(), y.as_slice_mut());
+    }
+}
+
+/// `Y += A^T X`.
+fn add_transposed<T: Scalar>(a: MatRef<T>, x: MatRef<T>, y: MatMut<T>) {
+    if x.ncols() != 1 {
+        return add_product(y, T::ONE, a.transpose(), x);
+    }
+    if let (Some(x), Some(y)) = (x.col(0).try_as_col_major(), y.col_mut(0).try_as_col_major_mut()) {
+        add_matvec_transpose(a, x.as_slice(), y.as_slice_mut());
     }
 }
 

@@ -50,7 +50,7 @@ impl Budget {
         let (low, error) = a.truncated_by(allowed);
         let norm = norm_frobenius(low.u.as_ref());
         let inputs = norm_frobenius(a.u.as_ref()) * norm_frobenius(a.v.as_ref());
-        let rounding = 4.0 * T::EPSILON * ((a.rank() + 1) as f64).sqrt() * inputs.min(1e3 * norm.max(error));
+        let rounding = 4.0 * T::EPSILON * ((a.rank() + 1) as f64).sqrt() * inputs;
         self.squares += (error + rounding).powi(2);
         match self.accuracy.rank_cap() {
             Some(cap) if low.rank() > cap => Err(MatrixError::Tolerance {

@@ -171,7 +171,7 @@ impl<T: Scalar> Block<T> {
             Self::Dense(a) => {
                 for j in 0..a.ncols() {
                     for i in 0..a.nrows() {
-                        c[(i, j)] = c[(i, j)] + alpha * a[(i, j)];
+                        c[(i, j)] += alpha * a[(i, j)];
                     }
                 }
             }

@@ -144,6 +144,9 @@ struct Compressed<T> {
     error: Option<f64>,
 }
 
+/// The leaves, by the numbers of their blocks.
+type Leaves<T> = Vec<Option<Block<T>>>;
+
 struct Builder<'a, T> {
     entries: &'a dyn Entries<T>,
     rows: &'a ClusterTree,
@@ -226,10 +229,7 @@ impl<T: Scalar> Builder<'_, T> {
     }
 
     /// All leaves, a bound on the error, and the norm of the result.
-    fn blocks(
-        &self,
-        progress: &(dyn Fn(usize, usize) + Sync),
-    ) -> Result<(Vec<Option<Block<T>>>, Bound, f64), MatrixError> {
+    fn blocks(&self, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<(Leaves<T>, Bound, f64), MatrixError> {
         let of = |kind: BlockKind| -> Vec<usize> {
             self.tree.leaves().filter(|(_, block)| block.kind == kind).map(|(i, _)| i).collect()
         };
@@ -249,7 +249,7 @@ impl<T: Scalar> Builder<'_, T> {
         let dense = dense?;
         let near_squares: f64 = dense.iter().map(|a| norm_frobenius(a.as_ref()).powi(2)).sum();
         let allowed = self.allowed(near_squares.sqrt(), &far);
-        let mut blocks: Vec<Option<Block<T>>> = Vec::new();
+        let mut blocks: Leaves<T> = Vec::new();
         blocks.resize_with(self.tree.blocks().len(), || None);
         for (&i, a) in near.iter().zip(dense) {
             blocks[i] = Some(Block::Dense(a));
@@ -326,17 +326,17 @@ impl<T: Scalar> Builder<'_, T> {
         let (rows, cols) = self.indices(block);
         let (m, n) = (rows.len(), cols.len());
         let Compression::CrossApproximation { check } = self.options.compression else {
-            return self.from_all_entries(block, allowed);
+            return self.by_all_entries(block, allowed);
         };
         let most = (m * n).div_ceil(m + n).max(1);
         let tolerance = |norm: f64| part * MARGIN * allowed.of(m, n, norm);
         let seed = hash(self.options.seed, block as u64);
         match cross_approximation(self.entries, rows, cols, &tolerance, most, seed)? {
-            None => self.from_all_entries(block, allowed),
+            None => self.by_all_entries(block, allowed),
             Some(low) if check == Check::Exact => {
                 let (error, norm) = self.exact_error(block, &low)?;
                 if error > allowed.of(m, n, norm) {
-                    return self.from_all_entries(block, allowed);
+                    return self.by_all_entries(block, allowed);
                 }
                 self.check_rank(&low, error)?;
                 Ok(Compressed { block: Block::LowRank(low), error: Some(error) })
@@ -349,7 +349,7 @@ impl<T: Scalar> Builder<'_, T> {
     }
 
     /// By the singular values of the whole block; dense where that is smaller and the clusters have no children.
-    fn from_all_entries(&self, block: usize, allowed: Allowed) -> Result<Compressed<T>, MatrixError> {
+    fn by_all_entries(&self, block: usize, allowed: Allowed) -> Result<Compressed<T>, MatrixError> {
         let a = self.fill(block)?;
         let (m, n) = (a.nrows(), a.ncols());
         let norm = norm_frobenius(a.as_ref());
@@ -444,14 +444,14 @@ impl<T: Scalar> Builder<'_, T> {
             }
             for ((&i, c), (_, missed)) in far.iter().zip(&mut *compressed).zip(estimates) {
                 if missed {
-                    *c = self.from_all_entries(i, allowed)?;
+                    *c = self.by_all_entries(i, allowed)?;
                 }
             }
         }
         Ok(Bound::proven(0.0))
     }
 
-    fn assemble(&self, mut blocks: Vec<Option<Block<T>>>) -> Block<T> {
+    fn assemble(&self, mut blocks: Leaves<T>) -> Block<T> {
         // Children come after their parents.
         for (i, block) in self.tree.blocks().iter().enumerate().rev() {
             if block.kind == BlockKind::Split {

@@ -17,6 +17,7 @@ mod dense_factor;
 mod error_of_factors;
 mod extract;
 mod lu;
+mod matvec;
 mod multiply;
 mod sketch;
 mod triangular;
