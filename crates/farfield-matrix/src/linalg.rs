@@ -19,8 +19,18 @@ pub(crate) fn add_product<T: Scalar>(c: MatMut<T>, alpha: T, a: MatRef<T>, b: Ma
     matmul(c, Accum::Add, a, b, alpha, Par::Seq);
 }
 
-/// Frobenius norm, summed in f64 over scaled entries, so that neither overflow nor underflow spoils it.
+/// Frobenius norm, summed in f64; over scaled entries where overflow or underflow would spoil it.
 pub(crate) fn norm_frobenius<T: Scalar>(a: MatRef<T>) -> f64 {
+    let square: f64 = (0..a.ncols())
+        .map(|j| match a.col(j).try_as_col_major() {
+            Some(column) => sum_of_squares(column.as_slice()),
+            None => (0..a.nrows()).map(|i| a[(i, j)].to_f64().powi(2)).sum(),
+        })
+        .sum();
+    // Squares below this have lost digits; those above may be too large to add.
+    if (1e-280..1e300).contains(&square) {
+        return square.sqrt();
+    }
     let largest = max_abs(a);
     if largest == 0.0 || !largest.is_finite() {
         return largest;
@@ -33,6 +43,19 @@ pub(crate) fn norm_frobenius<T: Scalar>(a: MatRef<T>) -> f64 {
         }
     }
     largest * sum.sqrt()
+}
+
+/// In eight sums, side by side.
+fn sum_of_squares<T: Scalar>(x: &[T]) -> f64 {
+    let mut sums = [0.0f64; 8];
+    let chunks = x.chunks_exact(8);
+    let rest: f64 = chunks.remainder().iter().map(|x| x.to_f64() * x.to_f64()).sum();
+    for chunk in chunks {
+        for (sum, x) in sums.iter_mut().zip(chunk) {
+            *sum += x.to_f64() * x.to_f64();
+        }
+    }
+    sums.iter().sum::<f64>() + rest
 }
 
 /// Largest absolute value; NaN if there is one.

@@ -2,7 +2,7 @@
 
 use faer::{Mat, MatRef};
 
-use crate::linalg::{Svd, beside, norm_frobenius, product, qr, svd, truncation_rank};
+use crate::linalg::{Svd, beside, distance, norm_frobenius, product, qr, svd, truncation_rank};
 use crate::scalar::Scalar;
 
 /// `U V^T` with `U` of `m x k` and `V` of `n x k`.
@@ -41,13 +41,20 @@ impl<T: Scalar> LowRank<T> {
         Self::from_svd(svd(a), tolerance)
     }
 
-    /// Truncated to an error of at most `tolerance` in the Frobenius norm; `V` gets orthonormal columns. Returns the error.
+    /// Truncated to an error of at most `tolerance` in the Frobenius norm; `V` gets orthonormal columns. Returns the error, computed from the
+    /// triangular factors and not taken from the singular values.
     /// Cost: O((m + n) k^2).
     pub fn truncated(&self, tolerance: f64) -> (Self, f64) {
+        self.truncated_by(|_| tolerance)
+    }
+
+    /// As [`LowRank::truncated`], with a tolerance that depends on the Frobenius norm.
+    pub fn truncated_by(&self, tolerance: impl Fn(f64) -> f64) -> (Self, f64) {
         let (qu, ru) = qr(self.u.as_ref());
         let (qv, rv) = qr(self.v.as_ref());
         let core = product(ru.as_ref(), rv.as_ref().transpose());
-        let (small, error) = Self::from_dense(core.as_ref(), tolerance);
+        let (small, _) = Self::from_dense(core.as_ref(), tolerance(norm_frobenius(core.as_ref())));
+        let error = distance(core.as_ref(), small.to_dense().as_ref());
         (Self { u: product(qu.as_ref(), small.u.as_ref()), v: product(qv.as_ref(), small.v.as_ref()) }, error)
     }
 
@@ -82,7 +89,6 @@ impl<T: Scalar> LowRank<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::linalg::distance;
 
     #[test]
     fn truncation_reports_its_error() {

@@ -1,0 +1,294 @@
+//! Low-rank approximation of a block from a few of its rows and columns: adaptive cross approximation with partial pivoting.
+//!
+//! Step k takes row `i` of the residual `R_k = A - U V^T`, the column `j` of its largest entry, and adds the cross
+//! `R_k[:, j] R_k[i, :] / R_k[i, j]`; the next row is where the column was largest. It stops when a cross is small beside the sum. Bebendorf
+//! (Numerische Mathematik 2000); Hackbusch, *Hierarchical Matrices* (2015), section 9.4. Cost: O(k^2 (m + n)) operations and
+//! O(k (m + n)) entries for rank k.
+//!
+//! # What can go wrong, and the check
+//! The stopping rule sees only the rows and columns that were visited. A row that is zero says nothing about the others; a block
+//! `diag(A_1, A_2)` is done when `A_1` is; a block that vanishes on the rows visited looks like zero. So, whenever the rule says stop, entries
+//! at random places (`max(m, n)` of them, 64 to 512, no matter where the pivots were), two rows and two columns are compared with
+//! the approximation. When the error they show is above the tolerance the iteration starts again in the worst row seen, and is checked again with
+//! other places. Where the rank is 3 or less the check takes four times as many places, and the first and last row and column, where neighbouring clusters
+//! of a sparse matrix meet. A part of the block with a share `f` of its rows and of its columns that was missed is found but for a probability of
+//! `(1 - f^2)^64` or less a check. An approximation whose rank comes to where the dense block is smaller is given up, and the caller
+//! takes the block as it is.
+//!
+//! Not for a block with single large entries in a sea of small ones: no method that looks at few entries finds them.
+
+use faer::Mat;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::entries::Entries;
+use crate::error::MatrixError;
+use crate::low_rank::LowRank;
+use crate::scalar::Scalar;
+
+/// Consecutive rows without an entry after which the block is checked.
+const ZERO_ROWS: usize = 3;
+
+/// Rank up to which the check looks harder.
+const THIN: usize = 3;
+
+/// Part of the tolerance at which a cross is small.
+const STOP: f64 = 0.3;
+
+/// Part of the tolerance that the check allows.
+const CHECK: f64 = 0.5;
+
+/// Part of the tolerance that is left to recompression.
+const RECOMPRESS: f64 = 0.8;
+
+/// The approximation of the block of `rows` and `cols` (in the user's order) to an error of about `tolerance(||A||_F)`, recompressed by singular
+/// values; nothing when its rank reaches `most`.
+///
+/// # Errors
+/// [`MatrixError::Entry`] when an entry that was asked for is infinite or NaN.
+pub(crate) fn cross_approximation<T: Scalar>(
+    entries: &dyn Entries<T>,
+    rows: &[usize],
+    cols: &[usize],
+    tolerance: &dyn Fn(f64) -> f64,
+    most: usize,
+    seed: u64,
+) -> Result<Option<LowRank<T>>, MatrixError> {
+    let mut cross = Cross::new(entries, rows, cols, seed);
+    let mut next = Some(0);
+    while let Some(row) = next {
+        if !cross.run(row, tolerance, most)? {
+            return Ok(None);
+        }
+        next = cross.worst_row(tolerance)?;
+    }
+    let k = cross.rank;
+    let u = Mat::from_fn(rows.len(), k, |i, l| cross.u[l * rows.len() + i]);
+    let v = Mat::from_fn(cols.len(), k, |j, l| cross.v[l * cols.len() + j]);
+    Ok(Some(LowRank { u, v }.truncated_by(|norm| RECOMPRESS * tolerance(norm)).0))
+}
+
+/// The sum of squared errors at `count` random places of a block.
+pub(crate) fn sampled_error<T: Scalar>(
+    entries: &dyn Entries<T>,
+    rows: &[usize],
+    cols: &[usize],
+    low: &LowRank<T>,
+    count: usize,
+    rng: &mut ChaCha8Rng,
+) -> Result<f64, MatrixError> {
+    // Factors row by row: a place reads one row of each.
+    let k = low.rank();
+    let by_rows = |a: &Mat<T>| (0..a.nrows()).flat_map(|i| (0..k).map(move |l| (i, l))).map(|at| a[at]).collect();
+    let (u, v): (Vec<T>, Vec<T>) = (by_rows(&low.u), by_rows(&low.v));
+    let mut sum = 0.0;
+    for _ in 0..count {
+        let (i, j) = (rng.random_range(0..rows.len()), rng.random_range(0..cols.len()));
+        let exact = entries.entry(rows[i], cols[j]);
+        check_finite(&[exact], &rows[i..=i], &cols[j..=j])?;
+        sum += (exact.to_f64() - dot(&u[i * k..(i + 1) * k], &v[j * k..(j + 1) * k])).powi(2);
+    }
+    Ok(sum)
+}
+
+/// `Ok` when a block, column by column, is finite.
+pub(crate) fn check_finite<T: Scalar>(values: &[T], rows: &[usize], cols: &[usize]) -> Result<(), MatrixError> {
+    match values.iter().position(|x| !Scalar::is_finite(*x)) {
+        None => Ok(()),
+        Some(k) => {
+            Err(MatrixError::Entry { row: rows[k % rows.len()], col: cols[k / rows.len()], value: values[k].to_f64() })
+        }
+    }
+}
+
+struct Cross<'a, T> {
+    entries: &'a dyn Entries<T>,
+    rows: &'a [usize],
+    cols: &'a [usize],
+    rank: usize,
+    /// Columns of `U` one after the other.
+    u: Vec<T>,
+    v: Vec<T>,
+    /// `||U V^T||_F^2`.
+    norm_squared: f64,
+    used_rows: Vec<bool>,
+    used_cols: Vec<bool>,
+    rng: ChaCha8Rng,
+}
+
+impl<'a, T: Scalar> Cross<'a, T> {
+    fn new(entries: &'a dyn Entries<T>, rows: &'a [usize], cols: &'a [usize], seed: u64) -> Self {
+        Self {
+            entries,
+            rows,
+            cols,
+            rank: 0,
+            u: Vec::new(),
+            v: Vec::new(),
+            norm_squared: 0.0,
+            used_rows: vec![false; rows.len()],
+            used_cols: vec![false; cols.len()],
+            rng: ChaCha8Rng::seed_from_u64(seed),
+        }
+    }
+
+    fn norm(&self) -> f64 {
+        self.norm_squared.max(0.0).sqrt()
+    }
+
+    /// Row `i` of the residual.
+    fn residual_row(&self, i: usize) -> Result<Vec<T>, MatrixError> {
+        let mut r = vec![T::ZERO; self.cols.len()];
+        self.entries.block(&self.rows[i..=i], self.cols, &mut r);
+        check_finite(&r, &self.rows[i..=i], self.cols)?;
+        for (u, v) in self.u.chunks_exact(self.rows.len()).zip(self.v.chunks_exact(self.cols.len())) {
+            subtract(&mut r, u[i], v);
+        }
+        Ok(r)
+    }
+
+    /// Column `j` of the residual.
+    fn residual_col(&self, j: usize) -> Result<Vec<T>, MatrixError> {
+        let mut r = vec![T::ZERO; self.rows.len()];
+        self.entries.block(self.rows, &self.cols[j..=j], &mut r);
+        check_finite(&r, self.rows, &self.cols[j..=j])?;
+        for (u, v) in self.u.chunks_exact(self.rows.len()).zip(self.v.chunks_exact(self.cols.len())) {
+            subtract(&mut r, v[j], u);
+        }
+        Ok(r)
+    }
+
+    /// Crosses from row `start` on until one is small. False when the rank reaches `most`.
+    fn run(&mut self, start: usize, tolerance: &dyn Fn(f64) -> f64, most: usize) -> Result<bool, MatrixError> {
+        let mut row = Some(start);
+        let mut zero_rows = 0;
+        while let Some(i) = row {
+            if self.rank >= self.rows.len().min(self.cols.len()) {
+                return Ok(true);
+            }
+            if self.rank >= most {
+                return Ok(false);
+            }
+            let r = self.residual_row(i)?;
+            self.used_rows[i] = true;
+            let pivot = largest(&r, &self.used_cols);
+            let zero = 0.1 * T::EPSILON * self.norm() / ((self.rows.len() * self.cols.len()) as f64).sqrt();
+            let Some(j) = pivot.filter(|&j| r[j].to_f64().abs() > zero) else {
+                zero_rows += 1;
+                row = if zero_rows < ZERO_ROWS { self.unused_row() } else { None };
+                continue;
+            };
+            zero_rows = 0;
+            let c = self.residual_col(j)?;
+            self.used_cols[j] = true;
+            let scale = r[j];
+            let v: Vec<T> = r.iter().map(|&x| x / scale).collect();
+            let cross = dot(&c, &c).sqrt() * dot(&v, &v).sqrt();
+            for (u_old, v_old) in self.u.chunks_exact(self.rows.len()).zip(self.v.chunks_exact(self.cols.len())) {
+                self.norm_squared += 2.0 * dot(u_old, &c) * dot(v_old, &v);
+            }
+            self.norm_squared += cross * cross;
+            row = largest(&c, &self.used_rows);
+            self.u.extend(c);
+            self.v.extend(v);
+            self.rank += 1;
+            if cross <= STOP * tolerance(self.norm()) {
+                return Ok(true);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The row to go on with when the check fails: the one with the largest error seen.
+    fn worst_row(&mut self, tolerance: &dyn Fn(f64) -> f64) -> Result<Option<usize>, MatrixError> {
+        let (m, n) = (self.rows.len(), self.cols.len());
+        if self.used_rows.iter().all(|&used| used) || self.rank >= m.min(n) {
+            return Ok(None);
+        }
+        // A block that looks nearly zero is looked at harder, and at its edges, where neighbouring clusters meet.
+        let thin = self.rank <= THIN;
+        let places = m.max(n).clamp(64, 512) * if thin { 4 } else { 1 };
+        let (mut check_rows, mut check_cols) = (vec![], vec![]);
+        for _ in 0..2 {
+            check_rows.push(self.rng.random_range(0..m));
+            check_cols.push(self.rng.random_range(0..n));
+        }
+        // Mean squares of the errors at random places, in random rows and in random columns, and the worst error with its row.
+        let mut estimates = [0.0f64; 3];
+        let mut worst = (0.0f64, 0);
+        for _ in 0..places {
+            let (i, j) = (self.rng.random_range(0..m), self.rng.random_range(0..n));
+            let exact = self.entries.entry(self.rows[i], self.cols[j]);
+            check_finite(&[exact], &self.rows[i..=i], &self.cols[j..=j])?;
+            let sum: f64 = (0..self.rank).map(|l| self.u[l * m + i].to_f64() * self.v[l * n + j].to_f64()).sum();
+            let error = (exact.to_f64() - sum).abs();
+            estimates[0] += error * error / places as f64;
+            if error > worst.0 && !self.used_rows[i] {
+                worst = (error, i);
+            }
+        }
+        let edges = if thin { 2 } else { 0 };
+        for (k, &i) in check_rows.iter().chain([0, m - 1].iter().take(edges)).enumerate() {
+            let r = self.residual_row(i)?;
+            let square = dot(&r, &r);
+            // An edge counts by itself, not for all rows like it.
+            let weight = if k < 2 { 0.5 } else { 1.0 / m as f64 };
+            estimates[1] += weight * square / n as f64;
+            let error = r.iter().fold(0.0, |most, x| x.to_f64().abs().max(most));
+            if error > worst.0 && !self.used_rows[i] {
+                worst = (error, i);
+            }
+        }
+        for (k, &j) in check_cols.iter().chain([0, n - 1].iter().take(edges)).enumerate() {
+            let r = self.residual_col(j)?;
+            let weight = if k < 2 { 0.5 } else { 1.0 / n as f64 };
+            estimates[2] += weight * dot(&r, &r) / m as f64;
+            if let Some(i) = largest(&r, &self.used_rows).filter(|&i| r[i].to_f64().abs() > worst.0) {
+                worst = (r[i].to_f64().abs(), i);
+            }
+        }
+        let most = estimates.iter().fold(0.0f64, |most, &x| most.max(x * (m * n) as f64));
+        let allowed = CHECK * tolerance(self.norm().max(most.sqrt()));
+        let rounding = 4.0 * T::EPSILON * (self.rank as f64 + 1.0) * self.norm();
+        Ok((most.sqrt() > allowed.max(rounding) && worst.0 > 0.0).then_some(worst.1))
+    }
+
+    fn unused_row(&mut self) -> Option<usize> {
+        let left = self.used_rows.iter().filter(|&&used| !used).count();
+        let pick = if left > 0 { self.rng.random_range(0..left) } else { 0 };
+        (0..self.used_rows.len()).filter(|&i| !self.used_rows[i]).nth(pick)
+    }
+}
+
+/// `r -= factor x`.
+fn subtract<T: Scalar>(r: &mut [T], factor: T, x: &[T]) {
+    for (r, &x) in r.iter_mut().zip(x) {
+        *r -= factor * x;
+    }
+}
+
+fn dot<T: Scalar>(x: &[T], y: &[T]) -> f64 {
+    // Eight sums, so that they can be computed side by side.
+    let mut sums = [T::ZERO; 8];
+    let (x_chunks, y_chunks) = (x.chunks_exact(8), y.chunks_exact(8));
+    let rest: f64 = x_chunks.remainder().iter().zip(y_chunks.remainder()).map(|(x, y)| (*x * *y).to_f64()).sum();
+    for (x, y) in x_chunks.zip(y_chunks) {
+        for l in 0..8 {
+            sums[l] += x[l] * y[l];
+        }
+    }
+    sums.iter().map(|s| s.to_f64()).sum::<f64>() + rest
+}
+
+/// Where the absolute value is largest among those not used.
+fn largest<T: Scalar>(x: &[T], used: &[bool]) -> Option<usize> {
+    let mut best = None;
+    let mut most = T::ZERO - T::ONE;
+    for (i, (&x, &used)) in x.iter().zip(used).enumerate() {
+        let size = if x < T::ZERO { T::ZERO - x } else { x };
+        if !used && size > most {
+            (most, best) = (size, Some(i));
+        }
+    }
+    best
+}

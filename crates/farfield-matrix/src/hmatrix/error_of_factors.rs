@@ -1,0 +1,142 @@
+//! The error of a product, measured by Gaussian vectors, with a proven probability.
+//!
+//! For `W` of `p` independent Gaussian columns `S = ||E W||_F^2` is `sum_i s_i^2 c_i`, with `s_i` the singular values of `E` and independent
+//! chi-squared `c_i` of `p` degrees of freedom. With `w_i = s_i^2 / ||E||_F^2`, which add up to one, and any `t > 0`,
+//!
+//! ```text
+//! P(S <= x p ||E||_F^2) <= e^(t x p) prod_i (1 + 2 t w_i)^(-p/2) <= e^(t x p) (1 + 2 t)^(-p/2),
+//! ```
+//!
+//! since `prod (1 + 2 t w_i) >= 1 + 2 t`. The best `t` gives `(x e^(1 - x))^(p/2)`. So `||E||_F <= sqrt(S / (x p))` but for that probability,
+//! whatever `E` is. Cost: one product with `p` vectors.
+
+use faer::{Mat, MatRef};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+
+use super::HMatrix;
+use super::sketch::hash;
+use crate::accuracy::Accuracy;
+use crate::certificate::Bound;
+use crate::error::MatrixError;
+use crate::linalg::{distance, norm_frobenius};
+use crate::scalar::Scalar;
+
+/// Vectors of a measurement.
+const VECTORS: usize = 32;
+
+/// Probability that a certificate does not hold.
+pub(crate) const FAILURE: f64 = 1e-6;
+
+/// Factorisations or products tried.
+const ATTEMPTS: u64 = 4;
+
+/// A measured error.
+pub(crate) struct Measured {
+    pub bound: Bound,
+    /// Frobenius norm of what was approximated.
+    pub norm: f64,
+}
+
+/// The `x` of the module comment for `p` vectors and a probability of `failure`.
+fn lower_quantile(p: usize, failure: f64) -> f64 {
+    let target = 2.0 * failure.ln() / p as f64;
+    let (mut low, mut high) = (0.0f64, 1.0f64);
+    for _ in 0..100 {
+        let x = 0.5 * (low + high);
+        if x.ln() + 1.0 - x > target { high = x } else { low = x }
+    }
+    low
+}
+
+/// A bound on `||A - B||_F` for matrices of `n` columns that are known by their products; it holds but for a probability of `failure`.
+pub(crate) fn measure<T: Scalar>(
+    n: usize,
+    seed: u64,
+    failure: f64,
+    a: impl Fn(MatRef<T>) -> Mat<T>,
+    b: impl Fn(MatRef<T>) -> Mat<T>,
+) -> f64 {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let w = Mat::from_fn(n, VECTORS, |_, _| T::from_f64(StandardNormal.sample(&mut rng)));
+    let (aw, bw) = (a(w.as_ref()), b(w.as_ref()));
+    let rounding = T::EPSILON * norm_frobenius(aw.as_ref());
+    let difference = distance(aw.as_ref(), bw.as_ref()) + rounding;
+    difference / (lower_quantile(VECTORS, failure) * VECTORS as f64).sqrt()
+}
+
+/// Factors `h` with smaller and smaller tolerances of the truncations until the measured error is within `accuracy`.
+pub(crate) fn factor_to_tolerance<T: Scalar, F>(
+    h: &HMatrix<T>,
+    what: &'static str,
+    accuracy: &Accuracy,
+    seed: u64,
+    attempt: impl Fn(f64, u64) -> Result<F, MatrixError>,
+    apply: impl Fn(&F, MatRef<T>) -> Mat<T>,
+) -> Result<(F, Measured), MatrixError> {
+    let norm = h.norm_frobenius();
+    let exact = |x: MatRef<T>| h.multiply_tree_order(x, false);
+    let (factor, bound) =
+        to_tolerance(what, accuracy.absolute_for(norm), norm, h.ncols(), seed, attempt, exact, apply)?;
+    Ok((factor, Measured { bound, norm }))
+}
+
+/// Repeats `attempt` with smaller and smaller relative tolerances until the measured distance of its result from `exact` is at most `allowed`.
+#[expect(clippy::too_many_arguments, reason = "two callers, each argument a different kind of thing")]
+pub(crate) fn to_tolerance<T: Scalar, F>(
+    what: &'static str,
+    allowed: f64,
+    norm: f64,
+    ncols: usize,
+    seed: u64,
+    attempt: impl Fn(f64, u64) -> Result<F, MatrixError>,
+    exact: impl Fn(MatRef<T>) -> Mat<T>,
+    apply: impl Fn(&F, MatRef<T>) -> Mat<T>,
+) -> Result<(F, Bound), MatrixError> {
+    let mut tolerance = if norm > 0.0 { (0.5 * allowed / norm).min(0.5) } else { 0.5 };
+    let mut reached = f64::INFINITY;
+    for round in 0..ATTEMPTS {
+        let result = attempt(tolerance, hash(seed, 2 * round))?;
+        let failure = FAILURE / ATTEMPTS as f64;
+        reached = measure(ncols, hash(seed, 2 * round + 1), failure, &exact, |x| apply(&result, x));
+        if reached <= allowed {
+            return Ok((result, Bound::probabilistic(reached, FAILURE)));
+        }
+        tolerance *= (0.3 * allowed / reached).clamp(1e-3, 0.3);
+    }
+    let limit = format!("truncations to {tolerance:.1e}");
+    Err(MatrixError::Tolerance { what, tolerance: allowed, reached, limit })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_quantile_belongs_to_its_probability() {
+        for (p, failure) in [(8, 1e-2), (32, 1e-6), (10, 0.5)] {
+            let x = lower_quantile(p, failure);
+            let probability = (x * (1.0 - x).exp()).powf(0.5 * p as f64);
+            assert!((probability / failure - 1.0).abs() < 1e-6 && x < 1.0);
+        }
+    }
+
+    #[test]
+    fn the_bound_holds_for_rank_one_and_for_flat_errors() {
+        for (name, e) in [
+            ("rank one", Mat::from_fn(60, 40, |i, j| if i == 3 && j == 7 { 2.0 } else { 0.0 })),
+            ("flat", Mat::from_fn(60, 40, |i, j| if i == j { 0.5 } else { 0.0 })),
+        ] {
+            let norm = norm_frobenius(e.as_ref());
+            let exceeded = (0..300)
+                .filter(|&seed| {
+                    let bound = measure(40, seed, 1e-2, |x| &e * x, |x| Mat::zeros(60, x.ncols()));
+                    assert!(bound < 4.0 * norm, "{name}: {bound}");
+                    bound < norm
+                })
+                .count();
+            assert!(exceeded <= 8, "{name}: {exceeded} of 300 with a stated rate of 1e-2");
+        }
+    }
+}
