@@ -20,9 +20,15 @@
 
 mod add;
 mod apply;
+mod certify;
 mod dense;
+mod from_dense;
+mod from_entries;
 mod multiply;
+mod recompress;
+mod telescope;
 mod transpose;
+mod truncation;
 
 use std::fmt;
 use std::sync::Arc;
@@ -33,6 +39,8 @@ use farfield_kernels::{Block, HssLayout, NodeShape};
 use crate::cluster_tree::ClusterTree;
 use crate::error::MatrixError;
 use crate::scalar::Scalar;
+
+pub use from_entries::SkeletonOptions;
 
 /// An HSS matrix: a tree of its rows and one of its columns, a layout and its parameters, all of them finite.
 #[derive(Clone, PartialEq)]
