@@ -4,10 +4,10 @@
 //! and above the leaves the same with the skeletons of the children in place of `I` (Ho & Greengard 2012, section 3; [`interpolative`](crate::interpolative)). Columns
 //! likewise, and the coupling blocks are entries of the matrix at skeleton rows and columns.
 //!
-//! *Far fields.* An interpolation is computed on a few columns that stand for all columns outside of the node. They are found from the
-//! root to the leaves: those of the parent and the column skeletons of the siblings, and a few at random, from which pivoted QR on the node's skeleton rows selects
-//! (nested cross approximation: Bebendorf & Venn 2012, section 3; Cai, Huang, Chow & Xi 2022). Skeletons and far fields depend on each other: the first sweep starts from rows at
-//! random, sweeps are repeated until the skeletons stop growing.
+//! *Far fields.* The interpolation of a node is computed on columns that stand for all columns outside of it: all candidates of the column skeletons of near clusters (boxes closer than a
+//! quarter of their diameter; neighbours in tree order when the tree has no points), and columns at random from clusters further away, fewer the further, weighted so that norms
+//! are kept in the mean. The part of a kernel matrix that is far from a box is smooth and has a low rank, which a few columns find; what is near is taken whole
+//! (the near field takes the place of the dense inner proxy surfaces of Xing & Chow 2020). A product with random signs makes as many columns as there are candidates from them.
 //!
 //! *Recompression* then makes the bases orthonormal and the ranks those that the tolerance needs.
 //!
@@ -17,6 +17,7 @@
 //! Cost: O(n r^2) work and O(n r) entries for ranks that do not grow with the level, and `check_rows n` entries for the check. Do not use it when
 //! all entries are at hand and n is a few thousand: [`Hss::from_dense`] proves its error.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use faer::Mat;
@@ -32,7 +33,8 @@ use crate::certificate::{Bound, Certificate};
 use crate::cluster_tree::ClusterTree;
 use crate::entries::Entries;
 use crate::error::MatrixError;
-use crate::interpolative::{RowSkeleton, column_pivots, row_skeleton};
+use crate::interpolative::{RowSkeleton, row_skeleton};
+use crate::linalg::product;
 use crate::matrix::Matrix;
 use crate::operator::LinearOperator;
 use crate::scalar::Scalar;
@@ -89,16 +91,18 @@ impl<T: Scalar> Hss<T> {
         let build = Build { entries, rows, cols, options };
         let mut norm = build.norm_estimate(&mut rng)?;
         let (mut fraction, mut reached) = (0.5, f64::INFINITY);
-        let mut explorers = 8;
+        let mut samples = 16;
         for _ in 0..options.attempts.max(1) {
             let tolerance = accuracy.absolute_for(norm);
-            let raw = build.skeletonised(fraction * tolerance, explorers, rng.random())?;
+            let raw = build.skeletonised(fraction * tolerance, samples, rng.random())?;
             norm = raw.norm_frobenius();
             let tolerance = accuracy.absolute_for(norm);
             let small = Accuracy::absolute((0.5 * tolerance).max(f64::MIN_POSITIVE))?;
             let small = accuracy.rank_cap().map_or(small, |cap| small.max_rank(cap));
             let (out, _) = raw.recompress(&small)?;
+            if std::env::var("DBG").is_ok() { eprintln!("tol {tolerance} fraction {fraction} raw rank {} {:?}", raw.rank(), build.check(&raw, 5)?); }
             let bound = build.check(&out, rng.random())?;
+            if std::env::var("DBG").is_ok() { eprintln!("rank {} {bound:?}", out.rank()); }
             // ||A|| is at least ||H|| - ||A - H||.
             reached = bound.value;
             if reached <= accuracy.absolute_for((norm - reached).max(0.0)) {
@@ -106,7 +110,7 @@ impl<T: Scalar> Hss<T> {
                 return Ok((out, certificate));
             }
             fraction *= 0.3 * (tolerance / reached).clamp(1e-3, 1.0);
-            explorers *= 2;
+            samples *= 2;
         }
         let limit = format!("{} attempts", options.attempts.max(1));
         Err(MatrixError::Tolerance { what, tolerance: accuracy.absolute_for(norm), reached, limit })
@@ -133,10 +137,39 @@ struct Build<'a, T> {
     options: &'a SkeletonOptions,
 }
 
-/// The bases of one side: for every node the interpolation from its skeleton, and the skeleton as indices of the user.
+/// One side of the matrix: for every node the indices that its skeleton is chosen from (all of a leaf, the skeletons of the children above), the skeleton, and the interpolation
+/// from it. Indices are those of the user.
 struct Side<T> {
-    bases: Vec<Mat<T>>,
+    candidates: Vec<Vec<usize>>,
     skeletons: Vec<Vec<usize>>,
+    bases: Vec<Mat<T>>,
+}
+
+impl<T: Scalar> Side<T> {
+    /// With the candidates of the leaves.
+    fn new(tree: &ClusterTree) -> Self {
+        let count = tree.clusters().len();
+        let leaf = |i: usize| if tree.cluster(i).is_leaf() { tree.indices(i).to_vec() } else { Vec::new() };
+        Self {
+            candidates: (0..count).map(leaf).collect(),
+            skeletons: vec![Vec::new(); count],
+            bases: vec![Mat::zeros(0, 0); count],
+        }
+    }
+
+    /// The candidates of the nodes of a level from the skeletons of their children.
+    fn gather(&mut self, tree: &ClusterTree, nodes: Range<usize>) {
+        for i in nodes.filter(|&i| !tree.cluster(i).is_leaf()) {
+            let children = tree.cluster(i).children.clone();
+            self.candidates[i] = children.flat_map(|c| self.skeletons[c].iter().copied()).collect();
+        }
+    }
+
+    fn keep(&mut self, nodes: Range<usize>, found: Found<T>) {
+        for (i, (basis, skeleton)) in nodes.zip(found) {
+            (self.bases[i], self.skeletons[i]) = (basis, skeleton);
+        }
+    }
 }
 
 /// The matrix, or its transpose.
@@ -179,39 +212,29 @@ impl<T: Scalar> Build<'_, T> {
     }
 
     /// The matrix from skeletons, with an error of about `tolerance`.
-    fn skeletonised(&self, tolerance: f64, explorers: usize, seed: u64) -> Result<Hss<T>, MatrixError> {
+    fn skeletonised(&self, tolerance: f64, samples: usize, seed: u64) -> Result<Hss<T>, MatrixError> {
         let of_rows = Oriented { entries: self.entries, transposed: false };
         let of_cols = Oriented { entries: self.entries, transposed: true };
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let mut row_marks = representatives(self.rows, &mut rng);
-        let mut col_marks =
-            if self.options.symmetric { row_marks.clone() } else { representatives(self.cols, &mut rng) };
-        let size = |marks: &[Vec<usize>]| marks.iter().map(Vec::len).sum::<usize>();
-        let (mut rows, mut cols);
-        let mut before = 0;
-        let mut sweeps = 0;
-        loop {
-            let seed = rng.random();
-            rows = sweep(of_rows, self.rows, self.cols, (&row_marks, &col_marks), tolerance, explorers, seed)?;
-            row_marks.clone_from(&rows.skeletons);
-            if self.options.symmetric {
-                cols = None;
-                col_marks.clone_from(&row_marks);
+        let count = self.rows.clusters().len();
+        let neighbours = Neighbours::new(self.rows, self.cols);
+        // Equal shares of the square for every basis.
+        let share = tolerance / (2.0 * count as f64).sqrt();
+        let (mut rows, mut cols) = (Side::new(self.rows), Side::new(self.cols));
+        for level in (1..=self.rows.depth()).rev() {
+            let nodes = self.rows.level(level);
+            rows.gather(self.rows, nodes.clone());
+            cols.gather(self.cols, nodes.clone());
+            let far = FarFields { neighbours: &neighbours, samples, seed };
+            let found = far.skeletons(of_rows, &rows, (&cols, self.cols), nodes.clone(), share)?;
+            let of_cols = if self.options.symmetric {
+                found.clone()
             } else {
-                let side =
-                    sweep(of_cols, self.cols, self.rows, (&col_marks, &row_marks), tolerance, explorers, seed)?;
-                col_marks.clone_from(&side.skeletons);
-                cols = Some(side);
-            }
-            let after = size(&row_marks) + size(&col_marks);
-            sweeps += 1;
-            if sweeps >= 2 && (after as f64 <= 1.03 * before as f64 || sweeps == 6) {
-                break;
-            }
-            before = after;
+                far.skeletons(of_cols, &cols, (&rows, self.rows), nodes.clone(), share)?
+            };
+            rows.keep(nodes.clone(), found);
+            cols.keep(nodes, of_cols);
         }
-        let cols = cols.as_ref().unwrap_or(&rows);
-        let blocks: Result<Vec<NodeBlocks<T>>, MatrixError> = (0..self.rows.clusters().len())
+        let blocks: Result<Vec<NodeBlocks<T>>, MatrixError> = (0..count)
             .into_par_iter()
             .map(|i| {
                 let cluster = self.rows.cluster(i);
@@ -300,86 +323,127 @@ impl<T: Scalar> Build<'_, T> {
     }
 }
 
-/// Indices that stand for each cluster in the first sweep: all of a leaf, a part of those of the children above.
-fn representatives(tree: &ClusterTree, rng: &mut ChaCha8Rng) -> Vec<Vec<usize>> {
-    const MOST: usize = 100;
-    let mut marks: Vec<Vec<usize>> = vec![Vec::new(); tree.clusters().len()];
-    for i in (0..marks.len()).rev() {
-        let cluster = tree.cluster(i);
-        marks[i] = if cluster.is_leaf() {
-            tree.indices(i).to_vec()
-        } else {
-            let all: Vec<usize> = cluster.children.clone().flat_map(|c| marks[c].iter().copied()).collect();
-            sample(rng, all.len(), all.len().min(MOST)).into_iter().map(|k| all[k]).collect()
-        };
-    }
-    marks
+/// Which clusters are near each other, on the two trees.
+struct Neighbours {
+    /// For each node the nodes of its level, and leaves of levels above, that are near it; itself among them.
+    near: Vec<Vec<usize>>,
+    /// For each node those that are near its parent, or their children, but not near the node.
+    far: Vec<Vec<usize>>,
 }
 
-/// One sweep for the rows: far fields from the root to the leaves, then skeletons from the leaves to the root. `marks` are the indices that stand
-/// for the rows and the columns of each cluster.
-fn sweep<T: Scalar>(
-    a: Oriented<T>,
-    rows: &ClusterTree,
-    cols: &ClusterTree,
-    marks: (&[Vec<usize>], &[Vec<usize>]),
-    tolerance: f64,
-    explorers: usize,
-    seed: u64,
-) -> Result<Side<T>, MatrixError> {
-    let count = rows.clusters().len();
-    let steps = (2 * count.saturating_sub(1)).max(1) as f64;
-    // Equal shares of the squares; columns that are looked at stand for all columns outside.
-    let share = |node: usize, seen: usize| {
-        let outside = cols.len() - cols.cluster(node).len();
-        tolerance / (steps * (outside as f64 / seen.max(1) as f64).max(1.0)).sqrt()
+impl Neighbours {
+    fn new(rows: &ClusterTree, cols: &ClusterTree) -> Self {
+        let count = rows.clusters().len();
+        let mut out = Self { near: vec![Vec::new(); count], far: vec![Vec::new(); count] };
+        out.near[0] = vec![0];
+        for i in 1..count {
+            let Some(parent) = rows.cluster(i).parent else { continue };
+            let around = out.near[parent].iter().flat_map(|&j| {
+                let children = cols.cluster(j).children.clone();
+                if children.is_empty() { j..j + 1 } else { children }
+            });
+            let (near, far) = around.partition(|&j| i == j || are_near(rows, cols, i, j));
+            (out.near[i], out.far[i]) = (near, far);
+        }
+        out
+    }
+}
+
+/// Whether two different nodes are near each other, as rows and columns or as columns and rows.
+fn are_near(rows: &ClusterTree, cols: &ClusterTree, i: usize, j: usize) -> bool {
+    let boxes = |a: &ClusterTree, i: usize, b: &ClusterTree, j: usize| {
+        let (a, b) = (a.cluster(i).bounding_box.as_ref()?, b.cluster(j).bounding_box.as_ref()?);
+        Some(a.distance(b) <= 0.25 * a.diameter().min(b.diameter()))
     };
-    let mut far: Vec<Vec<usize>> = vec![Vec::new(); count];
-    for level in 1..=rows.depth() {
-        let found: Result<Vec<Vec<usize>>, MatrixError> = rows
-            .level(level)
-            .into_par_iter()
-            .map(|i| {
-                let Some(parent) = rows.cluster(i).parent else { return Ok(Vec::new()) };
-                let mut rng = ChaCha8Rng::seed_from_u64(seed);
-                rng.set_stream(i as u64);
-                let mut seen = far[parent].clone();
-                for sibling in rows.cluster(parent).children.clone().filter(|&j| j != i) {
-                    seen.extend(&marks.1[sibling]);
-                    let inside = cols.indices(sibling);
-                    seen.extend(sample(&mut rng, inside.len(), explorers.min(inside.len())).iter().map(|k| inside[k]));
-                }
-                seen.sort_unstable();
-                seen.dedup();
-                let here = if rows.cluster(i).is_leaf() { rows.indices(i) } else { &marks.0[i] };
-                let pivots = column_pivots(a.block(here, &seen)?, 0.3 * share(i, seen.len()));
-                Ok(pivots.into_iter().map(|k| seen[k]).collect())
-            })
-            .collect();
-        for (i, found) in rows.level(level).zip(found?) {
-            far[i] = found;
+    match (boxes(rows, i, cols, j), boxes(rows, j, cols, i)) {
+        (Some(a), Some(b)) => a || b,
+        _ => [rows, cols].iter().any(|tree| {
+            let (a, b) = (&tree.cluster(i).range, &tree.cluster(j).range);
+            a.end == b.start || b.end == a.start
+        }),
+    }
+}
+
+/// How the columns are chosen on which interpolations are computed.
+struct FarFields<'a> {
+    neighbours: &'a Neighbours,
+    /// Columns from each of the nearest clusters of the far field.
+    samples: usize,
+    seed: u64,
+}
+
+type Found<T> = Vec<(Mat<T>, Vec<usize>)>;
+
+impl FarFields<'_> {
+    /// Interpolations and skeletons of the rows of `nodes`, all of one level.
+    fn skeletons<T: Scalar>(
+        &self,
+        a: Oriented<T>,
+        rows: &Side<T>,
+        (cols, tree): (&Side<T>, &ClusterTree),
+        nodes: Range<usize>,
+        tolerance: f64,
+    ) -> Result<Found<T>, MatrixError> {
+        let of_node = |i: usize| {
+            let candidates = &rows.candidates[i];
+            let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+            rng.set_stream(2 * i as u64 + u64::from(a.transposed));
+            let (seen, weights) = self.columns(cols, tree, i, &mut rng);
+            let mut m = a.block(candidates, &seen)?;
+            for (j, &weight) in weights.iter().enumerate() {
+                m.col_as_slice_mut(j).iter_mut().for_each(|x| *x *= T::from_f64(weight));
+            }
+            let enough = candidates.len() + 16;
+            if m.ncols() > enough + enough / 4 {
+                m = product(m.as_ref(), signs(m.ncols(), enough, &mut rng).as_ref());
+            }
+            let RowSkeleton { rows, interpolation } = row_skeleton(m.as_ref(), tolerance);
+            Ok((interpolation, rows.into_iter().map(|k| candidates[k]).collect()))
+        };
+        nodes.into_par_iter().map(of_node).collect()
+    }
+
+    /// Columns that stand for all columns outside of node `i`, and their weights.
+    fn columns<T>(
+        &self,
+        cols: &Side<T>,
+        tree: &ClusterTree,
+        i: usize,
+        rng: &mut ChaCha8Rng,
+    ) -> (Vec<usize>, Vec<f64>) {
+        let (mut seen, mut weights) = (Vec::new(), Vec::new());
+        for &j in self.neighbours.near[i].iter().filter(|&&j| j != i) {
+            let candidates = &cols.candidates[j];
+            seen.extend(candidates);
+            let weight = tree.cluster(j).len() as f64 / candidates.len().max(1) as f64;
+            weights.resize(seen.len(), weight.sqrt());
+        }
+        let (mut ancestor, mut samples) = (Some(i), self.samples);
+        while let Some(node) = ancestor {
+            for &j in &self.neighbours.far[node] {
+                let all = tree.indices(j);
+                let count = samples.min(all.len());
+                seen.extend(sample(rng, all.len(), count).iter().map(|k| all[k]));
+                weights.resize(seen.len(), (all.len() as f64 / count.max(1) as f64).sqrt());
+            }
+            samples = (samples / 2).max(self.samples.min(3));
+            ancestor = tree.cluster(node).parent;
+        }
+        (seen, weights)
+    }
+}
+
+/// Random signs over `sqrt(ncols)`: a product with them keeps Frobenius norms in the mean.
+fn signs<T: Scalar>(nrows: usize, ncols: usize, rng: &mut ChaCha8Rng) -> Mat<T> {
+    let size = T::from_f64(1.0 / (ncols as f64).sqrt());
+    let mut out = Mat::zeros(nrows, ncols);
+    for j in 0..ncols {
+        for chunk in out.col_as_slice_mut(j).chunks_mut(64) {
+            let bits: u64 = rng.random();
+            for (k, x) in chunk.iter_mut().enumerate() {
+                *x = if bits >> k & 1 == 1 { size } else { T::ZERO - size };
+            }
         }
     }
-    let mut side = Side { bases: vec![Mat::zeros(0, 0); count], skeletons: vec![Vec::new(); count] };
-    for level in (1..=rows.depth()).rev() {
-        let found: Result<Vec<(Mat<T>, Vec<usize>)>, MatrixError> = rows
-            .level(level)
-            .into_par_iter()
-            .map(|i| {
-                let cluster = rows.cluster(i);
-                let candidates: Vec<usize> = if cluster.is_leaf() {
-                    rows.indices(i).to_vec()
-                } else {
-                    cluster.children.clone().flat_map(|c| side.skeletons[c].iter().copied()).collect()
-                };
-                let seen = a.block(&candidates, &far[i])?;
-                let RowSkeleton { rows, interpolation } = row_skeleton(seen.as_ref(), share(i, far[i].len()));
-                Ok((interpolation, rows.into_iter().map(|k| candidates[k]).collect()))
-            })
-            .collect();
-        for (i, (basis, skeleton)) in rows.level(level).zip(found?) {
-            (side.bases[i], side.skeletons[i]) = (basis, skeleton);
-        }
-    }
-    Ok(side)
+    out
 }
