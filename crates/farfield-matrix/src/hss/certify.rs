@@ -20,10 +20,15 @@ impl<T: Scalar> Hss<T> {
 
     /// The certificate of this matrix with a bound on its error in the Frobenius norm.
     pub(crate) fn certify(&self, frobenius: Bound) -> Certificate {
+        self.certify_with_norm(frobenius, self.norm_frobenius())
+    }
+
+    /// The same when the norm is known.
+    pub(super) fn certify_with_norm(&self, frobenius: Bound, norm: f64) -> Certificate {
         Certificate {
             frobenius,
             spectral: frobenius,
-            norm: self.norm_frobenius(),
+            norm,
             ranks: self.ranks(),
             stored: self.data.len(),
             dense: self.nrows() * self.ncols(),

@@ -33,7 +33,7 @@ use crate::certificate::{Bound, Certificate};
 use crate::cluster_tree::ClusterTree;
 use crate::entries::Entries;
 use crate::error::MatrixError;
-use crate::interpolative::{RowSkeleton, row_skeleton};
+use crate::interpolative::{RowSkeleton, row_skeleton, signs};
 use crate::linalg::product;
 use crate::matrix::Matrix;
 use crate::operator::LinearOperator;
@@ -90,23 +90,19 @@ impl<T: Scalar> Hss<T> {
         let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
         let build = Build { entries, rows, cols, options };
         let mut norm = build.norm_estimate(&mut rng)?;
-        let (mut fraction, mut reached) = (0.5, f64::INFINITY);
+        let (mut fraction, mut reached) = (0.12, f64::INFINITY);
         let mut samples = 16;
         for _ in 0..options.attempts.max(1) {
             let tolerance = accuracy.absolute_for(norm);
             let raw = build.skeletonised(fraction * tolerance, samples, rng.random())?;
-            norm = raw.norm_frobenius();
+            let (out, small) = raw.recompress(&accuracy.halved())?;
+            norm = small.norm;
             let tolerance = accuracy.absolute_for(norm);
-            let small = Accuracy::absolute((0.5 * tolerance).max(f64::MIN_POSITIVE))?;
-            let small = accuracy.rank_cap().map_or(small, |cap| small.max_rank(cap));
-            let (out, _) = raw.recompress(&small)?;
-            if std::env::var("DBG").is_ok() { eprintln!("tol {tolerance} fraction {fraction} raw rank {} {:?}", raw.rank(), build.check(&raw, 5)?); }
-            let bound = build.check(&out, rng.random())?;
-            if std::env::var("DBG").is_ok() { eprintln!("rank {} {bound:?}", out.rank()); }
+            let bound = build.check(&out, norm, rng.random())?;
             // ||A|| is at least ||H|| - ||A - H||.
             reached = bound.value;
             if reached <= accuracy.absolute_for((norm - reached).max(0.0)) {
-                let certificate = out.certify(bound);
+                let certificate = Certificate { frobenius: bound, spectral: bound, ..small };
                 return Ok((out, certificate));
             }
             fraction *= 0.3 * (tolerance / reached).clamp(1e-3, 1.0);
@@ -275,7 +271,7 @@ impl<T: Scalar> Build<'_, T> {
     }
 
     /// The bound of [`Hss::from_entries`].
-    fn check(&self, h: &Hss<T>, seed: u64) -> Result<Bound, MatrixError> {
+    fn check(&self, h: &Hss<T>, norm: f64, seed: u64) -> Result<Bound, MatrixError> {
         let n = self.rows.len();
         let mut order = sample(&mut ChaCha8Rng::seed_from_u64(seed), n, n.min(1 << 14)).into_vec();
         let failure = self.options.failure / self.options.attempts.max(1) as f64;
@@ -288,7 +284,7 @@ impl<T: Scalar> Build<'_, T> {
             }
             let s = squares.len() as f64;
             let sum: f64 = squares.iter().sum();
-            let rounding = 4.0 * (h.levels() + 1) as f64 * T::EPSILON * h.norm_frobenius();
+            let rounding = 4.0 * (h.levels() + 1) as f64 * T::EPSILON * norm;
             if squares.len() == n {
                 return Ok(Bound::proven(sum.sqrt() + rounding));
             }
@@ -395,7 +391,7 @@ impl FarFields<'_> {
             }
             let enough = candidates.len() + 16;
             if m.ncols() > enough + enough / 4 {
-                m = product(m.as_ref(), signs(m.ncols(), enough, &mut rng).as_ref());
+                m = product(m.as_ref(), signs(enough, m.ncols(), &mut rng).as_ref().transpose());
             }
             let RowSkeleton { rows, interpolation } = row_skeleton(m.as_ref(), tolerance);
             Ok((interpolation, rows.into_iter().map(|k| candidates[k]).collect()))
@@ -431,19 +427,4 @@ impl FarFields<'_> {
         }
         (seen, weights)
     }
-}
-
-/// Random signs over `sqrt(ncols)`: a product with them keeps Frobenius norms in the mean.
-fn signs<T: Scalar>(nrows: usize, ncols: usize, rng: &mut ChaCha8Rng) -> Mat<T> {
-    let size = T::from_f64(1.0 / (ncols as f64).sqrt());
-    let mut out = Mat::zeros(nrows, ncols);
-    for j in 0..ncols {
-        for chunk in out.col_as_slice_mut(j).chunks_mut(64) {
-            let bits: u64 = rng.random();
-            for (k, x) in chunk.iter_mut().enumerate() {
-                *x = if bits >> k & 1 == 1 { size } else { T::ZERO - size };
-            }
-        }
-    }
-    out
 }

@@ -35,6 +35,7 @@ impl<T: Scalar> Hss<T> {
         let mut form = Telescope::of(self).normal_form();
         let norm = form.norm_frobenius();
         let mut budget = Budget::new::<T>(accuracy, norm, form.blocks.len() - 1, self.levels());
+        let symmetric = form.symmetric;
         let weights = weights(&form);
         let mut factors = form.no_factors();
         for level in (1..=self.levels()).rev() {
@@ -42,8 +43,13 @@ impl<T: Scalar> Hss<T> {
             let errors = form.rebase_level(level, &mut factors, |i, NodeBlocks { d, u, v }| {
                 let (of_rows, of_cols) = &weights[i];
                 let rows = dominant_basis(product(u.as_ref(), of_rows.as_ref()).as_ref(), share, cap);
-                let cols = dominant_basis(product(v.as_ref(), of_cols.as_ref()).as_ref(), share, cap);
                 let left = product(rows.basis.as_ref().transpose(), u.as_ref());
+                if symmetric {
+                    let errors = [rows.error; 2];
+                    let blocks = NodeBlocks { d, u: rows.basis.clone(), v: rows.basis };
+                    return (Rebased { blocks, right: left.clone(), left }, errors);
+                }
+                let cols = dominant_basis(product(v.as_ref(), of_cols.as_ref()).as_ref(), share, cap);
                 let right = product(cols.basis.as_ref().transpose(), v.as_ref());
                 let blocks = NodeBlocks { d, u: rows.basis, v: cols.basis };
                 (Rebased { blocks, left, right }, [rows.error, cols.error])
@@ -51,9 +57,11 @@ impl<T: Scalar> Hss<T> {
             errors.into_iter().flatten().for_each(|error| budget.charge(error));
         }
         form.rebase_root(&factors);
+        // Still in normal form: the blocks that were zero are.
+        let norm = form.norm_frobenius();
         let out = form.assemble()?;
         let bound = budget.bound("recompression", || out.to_f64().distance(&self.to_f64()))?;
-        let certificate = out.certify(bound);
+        let certificate = out.certify_with_norm(bound, norm);
         Ok((out, certificate))
     }
 
@@ -65,7 +73,7 @@ impl<T: Scalar> Hss<T> {
     }
 }
 
-/// `W_i` of the rows and of the columns of every node of a matrix in normal form; empty for the root.
+/// `W_i` of the rows and of the columns of every node of a matrix in normal form; empty for the root, and for the columns of a symmetric matrix.
 fn weights<T: Scalar>(form: &Telescope<T>) -> Vec<(Mat<T>, Mat<T>)> {
     let mut weights = vec![(Mat::zeros(0, 0), Mat::zeros(0, 0)); form.blocks.len()];
     for node in 0..form.blocks.len() {
@@ -74,6 +82,10 @@ fn weights<T: Scalar>(form: &Telescope<T>) -> Vec<(Mat<T>, Mat<T>)> {
             // The diagonal block among these is zero.
             let of_parent = product(u.as_ref().subrows(rows.start, rows.len()), weights[node].0.as_ref());
             let of_rows = beside(d.as_ref().subrows(rows.start, rows.len()), of_parent.as_ref());
+            if form.symmetric {
+                weights[child] = (narrowed(of_rows), Mat::zeros(0, 0));
+                continue;
+            }
             let of_parent = product(v.as_ref().subrows(cols.start, cols.len()), weights[node].1.as_ref());
             let of_cols = beside(d.as_ref().subcols(cols.start, cols.len()).transpose(), of_parent.as_ref());
             weights[child] = (narrowed(of_rows), narrowed(of_cols));

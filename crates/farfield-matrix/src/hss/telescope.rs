@@ -26,6 +26,8 @@ pub(super) struct Telescope<T> {
     pub rows: Arc<ClusterTree>,
     pub cols: Arc<ClusterTree>,
     pub blocks: Vec<NodeBlocks<T>>,
+    /// Whether `U = V` and `D = D^T` everywhere, bit for bit at the start and but for rounding later: then the work is done for the rows alone.
+    pub symmetric: bool,
 }
 
 /// What a sweep from the leaves to the root makes of a node: its blocks with other bases, and the old bases in terms of the new
@@ -43,8 +45,13 @@ impl<T: Scalar> Telescope<T> {
     pub fn of(a: &Hss<T>) -> Self {
         let blocks = (0..a.layout.nodes().len())
             .map(|i| NodeBlocks { d: a.d(i).to_owned(), u: a.u(i).to_owned(), v: a.v(i).to_owned() })
-            .collect();
-        Self { rows: a.rows.clone(), cols: a.cols.clone(), blocks }
+            .collect::<Vec<_>>();
+        let same = |block: &NodeBlocks<T>| {
+            let (d, n) = (&block.d, block.d.ncols());
+            block.u == block.v && (0..n).all(|j| (0..j).all(|i| d[(i, j)] == d[(j, i)]))
+        };
+        let symmetric = a.rows == a.cols && blocks.iter().all(same);
+        Self { rows: a.rows.clone(), cols: a.cols.clone(), blocks, symmetric }
     }
 
     pub fn assemble(self) -> Result<Hss<T>, MatrixError> {
@@ -118,18 +125,24 @@ impl<T: Scalar> Telescope<T> {
         let left: Vec<MatRef<T>> = of_children.iter().map(|(left, _)| left.as_ref()).collect();
         let right: Vec<MatRef<T>> = of_children.iter().map(|(_, right)| right.as_ref()).collect();
         let half = blocks_times(&left, old.d.as_ref());
-        NodeBlocks {
-            d: blocks_times(&right, half.as_ref().transpose()).transpose().to_owned(),
-            u: blocks_times(&left, old.u.as_ref()),
-            v: blocks_times(&right, old.v.as_ref()),
+        let d = blocks_times(&right, half.as_ref().transpose());
+        let u = blocks_times(&left, old.u.as_ref());
+        if self.symmetric {
+            // Symmetric to the last bit again.
+            let half = T::from_f64(0.5);
+            let d = Mat::from_fn(d.nrows(), d.ncols(), |i, j| half * (d[(i, j)] + d[(j, i)]));
+            return NodeBlocks { d, v: u.clone(), u };
         }
+        NodeBlocks { d: d.transpose().to_owned(), u, v: blocks_times(&right, old.v.as_ref()) }
     }
 
     fn orthonormalise(&mut self) {
+        let symmetric = self.symmetric;
         let mut factors = self.no_factors();
         for level in (1..=self.rows.depth()).rev() {
             self.rebase_level(level, &mut factors, |_, NodeBlocks { d, u, v }| {
-                let ((u, left), (v, right)) = (qr(u.as_ref()), qr(v.as_ref()));
+                let (u, left) = qr(u.as_ref());
+                let (v, right) = if symmetric { (u.clone(), left.clone()) } else { qr(v.as_ref()) };
                 (Rebased { blocks: NodeBlocks { d, u, v }, left, right }, ())
             });
         }
