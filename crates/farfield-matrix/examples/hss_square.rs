@@ -54,7 +54,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let side = (n as f64).sqrt();
     let coordinates: Vec<f64> = (0..2 * n).map(|_| side * rng.random::<f64>()).collect();
     let points = Points::new(2, coordinates)?;
-    let entries = Kernel { x: points.coordinates().iter().step_by(2).copied().collect(), y: points.coordinates().iter().skip(1).step_by(2).copied().collect() };
+    let entries = Kernel {
+        x: points.coordinates().iter().step_by(2).copied().collect(),
+        y: points.coordinates().iter().skip(1).step_by(2).copied().collect(),
+    };
 
     let start = Instant::now();
     let tree = Arc::new(ClusterTree::geometric(&points, leaf, Splitting::Median)?);

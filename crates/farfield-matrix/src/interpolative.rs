@@ -32,7 +32,8 @@ pub(crate) fn row_skeleton<T: Scalar>(m: MatRef<T>, tolerance: f64) -> RowSkelet
     let mut interpolation = Mat::zeros(m.nrows(), rank);
     for (j, &row) in order.iter().enumerate() {
         for i in 0..rank {
-            interpolation[(row, i)] = if j >= rank { rest[(i, j - rank)] } else { T::from_f64(f64::from(u8::from(i == j))) };
+            interpolation[(row, i)] =
+                if j >= rank { rest[(i, j - rank)] } else { T::from_f64(f64::from(u8::from(i == j))) };
         }
     }
     RowSkeleton { rows: order[..rank].to_vec(), interpolation }
@@ -163,7 +164,13 @@ fn displaced(pivots: &[usize]) -> Vec<usize> {
         // Where the swaps so far have put it.
         let mut place = pivot;
         for (i, &j) in swaps.iter().enumerate() {
-            place = if place == i { j } else if place == j { i } else { place };
+            place = if place == i {
+                j
+            } else if place == j {
+                i
+            } else {
+                place
+            };
         }
         debug_assert!(place >= k);
         swaps.push(place);

@@ -19,7 +19,10 @@ fn a_dense_matrix_to_any_tolerance() {
                 let (h, certificate) = Hss::from_dense(&a, 16, &Accuracy::relative(tolerance).unwrap()).unwrap();
                 let error = distance(&h.to_dense(), &a);
                 let bound = certificate.frobenius.value;
-                assert!(error <= bound, "{name}, n = {n}, tolerance {tolerance}: error {error} above the bound {bound}");
+                assert!(
+                    error <= bound,
+                    "{name}, n = {n}, tolerance {tolerance}: error {error} above the bound {bound}"
+                );
                 assert!(bound <= tolerance * a.norm_frobenius(), "{name}, n = {n}: bound {bound}");
                 assert_eq!(certificate.frobenius.confidence, Confidence::Proven);
                 assert!((certificate.norm - h.to_dense().norm_frobenius()).abs() <= 1e-13 * certificate.norm);

@@ -40,7 +40,11 @@ impl<T: Scalar> Hss<T> {
     ///
     /// # Errors
     /// As [`Hss::from_dense_on`], and [`MatrixError::Tree`] for a matrix without rows or columns or `leaf_size = 0`.
-    pub fn from_dense(a: &Matrix<T>, leaf_size: usize, accuracy: &Accuracy) -> Result<(Self, Certificate), MatrixError> {
+    pub fn from_dense(
+        a: &Matrix<T>,
+        leaf_size: usize,
+        accuracy: &Accuracy,
+    ) -> Result<(Self, Certificate), MatrixError> {
         let (rows, cols) = bisected(a.nrows(), a.ncols(), leaf_size)?;
         Self::from_dense_on(a, &rows, &cols, accuracy)
     }

@@ -6,7 +6,7 @@
 //!
 //! *Far fields.* The interpolation of a node is computed on columns that stand for all columns outside of it: all candidates of the column skeletons of near clusters (boxes closer than a
 //! quarter of their diameter; neighbours in tree order when the tree has no points), and columns at random from clusters further away, fewer the further, weighted so that norms
-//! are kept in the mean. The part of a kernel matrix that is far from a box is smooth and has a low rank, which a few columns find; what is near is taken whole
+//! are kept in the mean; all candidates where there are few. The part of a kernel matrix that is far from a box is smooth and has a low rank, which a few columns find; what is near is taken whole
 //! (the near field takes the place of the dense inner proxy surfaces of Xing & Chow 2020). A product with random signs makes as many columns as there are candidates from them.
 //!
 //! *Recompression* then makes the bases orthonormal and the ranks those that the tolerance needs.
@@ -20,7 +20,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use faer::Mat;
+use faer::{Mat, MatRef};
 use rand::seq::index::sample;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -194,7 +194,7 @@ fn finite_block<T: Scalar>(entries: &dyn Entries<T>, rows: &[usize], cols: &[usi
         let (row, col) = (rows[k % rows.len()], cols[k / rows.len()]);
         return Err(MatrixError::Entry { row, col, value: values[k].to_f64() });
     }
-    Ok(Mat::from_fn(rows.len(), cols.len(), |i, j| values[i + j * rows.len()]))
+    Ok(MatRef::from_column_major_slice(&values, rows.len(), cols.len()).to_owned())
 }
 
 impl<T: Scalar> Build<'_, T> {
@@ -220,7 +220,11 @@ impl<T: Scalar> Build<'_, T> {
             let nodes = self.rows.level(level);
             rows.gather(self.rows, nodes.clone());
             cols.gather(self.cols, nodes.clone());
-            let far = FarFields { neighbours: &neighbours, samples, seed };
+            let mut all: Vec<usize> = nodes.clone().collect();
+            all.extend((0..nodes.start).filter(|&i| self.rows.cluster(i).is_leaf()));
+            let size = |side: &Side<T>| all.iter().map(|&i| side.candidates[i].len()).sum::<usize>();
+            let few = size(&rows).max(size(&cols)) <= 64 * samples;
+            let far = FarFields { neighbours: &neighbours, samples, all: few.then_some(all), seed };
             let found = far.skeletons(of_rows, &rows, (&cols, self.cols), nodes.clone(), share)?;
             let of_cols = if self.options.symmetric {
                 found.clone()
@@ -365,6 +369,8 @@ struct FarFields<'a> {
     neighbours: &'a Neighbours,
     /// Columns from each of the nearest clusters of the far field.
     samples: usize,
+    /// All clusters of the level, and leaves above it, when they are so few that all are near.
+    all: Option<Vec<usize>>,
     seed: u64,
 }
 
@@ -400,21 +406,16 @@ impl FarFields<'_> {
     }
 
     /// Columns that stand for all columns outside of node `i`, and their weights.
-    fn columns<T>(
-        &self,
-        cols: &Side<T>,
-        tree: &ClusterTree,
-        i: usize,
-        rng: &mut ChaCha8Rng,
-    ) -> (Vec<usize>, Vec<f64>) {
+    fn columns<T>(&self, cols: &Side<T>, tree: &ClusterTree, i: usize, rng: &mut ChaCha8Rng) -> (Vec<usize>, Vec<f64>) {
         let (mut seen, mut weights) = (Vec::new(), Vec::new());
-        for &j in self.neighbours.near[i].iter().filter(|&&j| j != i) {
+        let whole = self.all.as_deref().unwrap_or(&self.neighbours.near[i]);
+        for &j in whole.iter().filter(|&&j| j != i) {
             let candidates = &cols.candidates[j];
             seen.extend(candidates);
             let weight = tree.cluster(j).len() as f64 / candidates.len().max(1) as f64;
             weights.resize(seen.len(), weight.sqrt());
         }
-        let (mut ancestor, mut samples) = (Some(i), self.samples);
+        let (mut ancestor, mut samples) = (self.all.is_none().then_some(i), self.samples);
         while let Some(node) = ancestor {
             for &j in &self.neighbours.far[node] {
                 let all = tree.indices(j);

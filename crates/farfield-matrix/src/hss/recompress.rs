@@ -22,7 +22,7 @@ use super::{Hss, NodeBlocks};
 use crate::accuracy::Accuracy;
 use crate::certificate::Certificate;
 use crate::error::MatrixError;
-use crate::linalg::{beside, product, qr};
+use crate::linalg::{beside, product, r_factor};
 use crate::scalar::Scalar;
 
 impl<T: Scalar> Hss<T> {
@@ -96,5 +96,5 @@ fn weights<T: Scalar>(form: &Telescope<T>) -> Vec<(Mat<T>, Mat<T>)> {
 
 /// A matrix of at most as many columns as rows with the same `M M^T`.
 fn narrowed<T: Scalar>(m: Mat<T>) -> Mat<T> {
-    if m.ncols() <= m.nrows() { m } else { qr(m.as_ref().transpose()).1.as_ref().transpose().to_owned() }
+    if m.ncols() <= m.nrows() { m } else { r_factor(m.as_ref().transpose()).as_ref().transpose().to_owned() }
 }

@@ -20,7 +20,7 @@ use faer::{Mat, MatRef};
 use crate::accuracy::Accuracy;
 use crate::certificate::Bound;
 use crate::error::MatrixError;
-use crate::linalg::{Svd, distance, norm_frobenius, product, qr, svd, truncation_rank};
+use crate::linalg::{distance, left_singular, norm_frobenius, product, r_factor, truncation_rank};
 use crate::scalar::Scalar;
 
 /// An orthonormal basis, and the Frobenius norm of what it does not span.
@@ -34,14 +34,14 @@ pub(super) struct Basis<T> {
 pub(super) fn dominant_basis<T: Scalar>(m: MatRef<T>, tolerance: f64, cap: Option<usize>) -> Basis<T> {
     // A wide matrix has the left singular vectors of its triangular factor.
     if m.ncols() > m.nrows() + m.nrows() / 4 {
-        let (_, r) = qr(m.transpose());
+        let r = r_factor(m.transpose());
         return dominant_basis(r.as_ref().transpose(), tolerance, cap);
     }
     let norm = norm_frobenius(m);
     if norm <= tolerance {
         return Basis { basis: Mat::zeros(m.nrows(), 0), error: norm };
     }
-    let Svd { u, s, .. } = svd(m);
+    let (u, s) = left_singular(m);
     let (rank, _) = truncation_rank(&s, tolerance.max(T::EPSILON * norm));
     let basis = u.as_ref().subcols(0, rank.min(cap.unwrap_or(rank))).to_owned();
     let coefficients = product(basis.as_ref().transpose(), m);
