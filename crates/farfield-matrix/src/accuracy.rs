@@ -51,6 +51,11 @@ impl Accuracy {
         Self { max_rank: Some(rank), ..self }
     }
 
+    /// Half the tolerance.
+    pub(crate) fn halved(self) -> Self {
+        Self { tolerance: 0.5 * self.tolerance, ..self }
+    }
+
     /// The tolerance as given.
     pub fn tolerance(&self) -> f64 {
         self.tolerance

@@ -48,6 +48,7 @@
 //! ```
 
 mod accuracy;
+mod adaptive_blocks;
 mod block_tree;
 mod certificate;
 mod cluster_tree;
@@ -57,14 +58,17 @@ pub mod error;
 mod hmatrix;
 pub mod hodlr;
 pub mod hss;
+mod interpolative;
 mod linalg;
 mod low_rank;
 mod matrix;
+mod norms;
 mod operator;
 mod points;
 mod scalar;
 
 pub use accuracy::Accuracy;
+pub use adaptive_blocks::{AdaptiveBlocks, AdaptiveLeaf};
 pub use block_tree::{Admissibility, BlockCluster, BlockKind, BlockTree};
 pub use certificate::{Bound, Certificate, Confidence, LevelRanks};
 pub use cluster_tree::{Cluster, ClusterTree, Nested, Splitting};
@@ -73,8 +77,9 @@ pub use error::MatrixError;
 pub use farfield_kernels::{HssLayout, LayoutError, NodeShape};
 pub use hmatrix::{Check, Compression, Division, HCholesky, HLeaf, HLu, HMatrix, HMatrixOptions};
 pub use hodlr::{Hodlr, HodlrCholesky, HodlrFactorization, LogDeterminant};
-pub use hss::Hss;
+pub use hss::{Hss, SkeletonOptions};
 pub use matrix::Matrix;
+pub use norms::norm_2;
 pub use operator::LinearOperator;
 pub use points::{BoundingBox, Points};
 pub use scalar::Scalar;

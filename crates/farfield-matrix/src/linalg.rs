@@ -101,6 +101,27 @@ pub(crate) fn svd<T: Scalar>(a: MatRef<T>) -> Svd<T> {
     jacobi_svd(a)
 }
 
+/// The left singular vectors, and the singular values, descending: as [`svd`], at less cost.
+pub(crate) fn left_singular<T: Scalar>(a: MatRef<T>) -> (Mat<T>, Vec<f64>) {
+    use faer::linalg::svd as faer_svd;
+    let (m, n) = (a.nrows(), a.ncols());
+    let (vectors, none) = (faer_svd::ComputeSvdVectors::Thin, faer_svd::ComputeSvdVectors::No);
+    let size = m.min(n);
+    let (mut u, mut s) = (Mat::zeros(m, size), faer::diag::Diag::zeros(size));
+    if size > 0 {
+        let scratch = faer_svd::svd_scratch::<T>(m, n, vectors, none, Par::Seq, Default::default());
+        let mut memory = faer::dyn_stack::MemBuffer::new(scratch);
+        let stack = faer::dyn_stack::MemStack::new(&mut memory);
+        let done = faer_svd::svd(a, s.as_mut(), Some(u.as_mut()), None, Par::Seq, stack, Default::default());
+        let values: Vec<f64> = (0..size).map(|i| s[i].to_f64()).collect();
+        if done.is_ok() && values.iter().all(|s| s.is_finite()) {
+            return (u, values);
+        }
+    }
+    let Svd { u, s, .. } = svd(a);
+    (u, s)
+}
+
 /// One-sided Jacobi (Golub & Van Loan, section 8.6.3) on the thinner side.
 fn jacobi_svd<T: Scalar>(a: MatRef<T>) -> Svd<T> {
     if a.nrows() < a.ncols() {
@@ -162,6 +183,11 @@ pub(crate) fn qr<T: Scalar>(a: MatRef<T>) -> (Mat<T>, Mat<T>) {
     (qr.compute_thin_Q(), qr.thin_R().to_owned())
 }
 
+/// `R` of [`qr`] alone, at half the cost.
+pub(crate) fn r_factor<T: Scalar>(a: MatRef<T>) -> Mat<T> {
+    if a.nrows().min(a.ncols()) == 0 { Mat::zeros(0, a.ncols()) } else { a.qr().thin_R().to_owned() }
+}
+
 /// How many singular values to keep so that the Frobenius norm of the rest is at most `tolerance`, and that norm.
 pub(crate) fn truncation_rank(s: &[f64], tolerance: f64) -> (usize, f64) {
     let mut tail = 0.0;
@@ -209,6 +235,12 @@ mod tests {
                 assert!(distance(reconstruct(&svd).as_ref(), a.as_ref()) < 1e-13);
                 assert!(svd.s.windows(2).all(|w| w[0] >= w[1]));
             }
+            let ((u, s), full) = (left_singular(a.as_ref()), svd(a.as_ref()));
+            assert!(s.iter().zip(&full.s).all(|(x, y)| (x - y).abs() < 1e-13));
+            let projected = product(u.as_ref(), product(u.as_ref().transpose(), a.as_ref()).as_ref());
+            assert!(distance(projected.as_ref(), a.as_ref()) < 1e-13);
+            let (_, r) = qr(a.as_ref());
+            assert_eq!(r_factor(a.as_ref()), r);
             let (q, r) = qr(a.as_ref());
             assert!(distance(product(q.as_ref(), r.as_ref()).as_ref(), a.as_ref()) < 1e-13);
         }

@@ -20,19 +20,30 @@
 
 mod add;
 mod apply;
+mod certify;
 mod dense;
+mod extract;
+mod from_dense;
+mod from_entries;
+mod low_rank;
 mod multiply;
+mod recompress;
+mod telescope;
 mod transpose;
+mod truncation;
+mod uniform;
 
 use std::fmt;
 use std::sync::Arc;
 
-use faer::{Mat, MatRef};
+use faer::{Mat, MatMut, MatRef};
 use farfield_kernels::{Block, HssLayout, NodeShape};
 
 use crate::cluster_tree::ClusterTree;
 use crate::error::MatrixError;
 use crate::scalar::Scalar;
+
+pub use from_entries::SkeletonOptions;
 
 /// An HSS matrix: a tree of its rows and one of its columns, a layout and its parameters, all of them finite.
 #[derive(Clone, PartialEq)]
@@ -114,8 +125,9 @@ impl<T: Scalar> Hss<T> {
         for (node, blocks) in layout.nodes().iter().zip(blocks) {
             for (block, values) in [(node.d, &blocks.d), (node.u, &blocks.u), (node.v, &blocks.v)] {
                 debug_assert_eq!((block.rows, block.cols), (values.nrows(), values.ncols()));
-                for (entry, k) in data[block.range()].iter_mut().zip(0..) {
-                    *entry = values[(k / block.cols, k % block.cols)];
+                if !block.is_empty() {
+                    let target = &mut data[block.range()];
+                    MatMut::from_row_major_slice_mut(target, block.rows, block.cols).copy_from(values);
                 }
             }
         }
