@@ -22,7 +22,12 @@ mod add;
 mod apply;
 mod dense;
 mod multiply;
+mod orthonormal;
+mod passes;
 mod transpose;
+mod ulv;
+
+pub use ulv::{HssUlv, LogDeterminant};
 
 use std::fmt;
 use std::sync::Arc;
