@@ -21,13 +21,22 @@
 mod add;
 mod apply;
 mod dense;
+mod from_products;
+mod least_squares;
 mod multiply;
 mod orthonormal;
 mod passes;
+mod recover;
+mod sketch;
 mod transpose;
 mod ulv;
+mod ulv_cholesky;
 
+pub use from_products::{FromProducts, ProductOptions};
+pub use least_squares::{HssLeastSquares, LeastSquaresSolution};
+pub use recover::{RecoverOptions, Recovered};
 pub use ulv::{HssUlv, LogDeterminant};
+pub use ulv_cholesky::HssCholesky;
 
 use std::fmt;
 use std::sync::Arc;

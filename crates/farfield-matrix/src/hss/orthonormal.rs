@@ -7,10 +7,11 @@
 use faer::{Mat, MatRef};
 
 use super::Hss;
-use super::passes::upward;
+use super::passes::{downward, upward};
+use crate::cluster_tree::ClusterTree;
 use crate::error::MatrixError;
 use crate::householder::HouseholderQr;
-use crate::linalg::product;
+use crate::linalg::{add_product, product};
 use crate::scalar::Scalar;
 
 /// The blocks of one node. `d` of a leaf is that of the matrix; `u` and `v` have orthonormal columns.
@@ -64,4 +65,33 @@ pub(super) fn stack<'a, T: Scalar>(blocks: impl Iterator<Item = MatRef<'a, T>> +
         row += b.nrows();
     }
     out
+}
+
+/// The Frobenius norm of the matrix with these blocks, exact up to rounding: what the levels above put on the diagonal of a node is carried down,
+/// and with orthonormal bases the norm of every other block is that of its core.
+pub(super) fn norm_frobenius<T: Scalar>(tree: &ClusterTree, nodes: &[OrthonormalNode<T>]) -> f64 {
+    let of_root = &nodes[0];
+    let root = Mat::zeros(of_root.u.ncols(), of_root.v.ncols());
+    let squares = downward(tree, root, |i, above: Mat<T>| {
+        let node = &nodes[i];
+        let mut block = node.d.clone();
+        add_product(
+            block.as_mut(),
+            T::ONE,
+            product(node.u.as_ref(), above.as_ref()).as_ref(),
+            node.v.as_ref().transpose(),
+        );
+        let mut square = crate::linalg::norm_frobenius(block.as_ref()).powi(2);
+        let mut at = (0, 0);
+        let mut passed = Vec::new();
+        for child in tree.cluster(i).children.clone() {
+            let (rows, cols) = (nodes[child].u.ncols(), nodes[child].v.ncols());
+            let diagonal = block.as_ref().submatrix(at.0, at.1, rows, cols).to_owned();
+            square -= crate::linalg::norm_frobenius(diagonal.as_ref()).powi(2);
+            passed.push(diagonal);
+            at = (at.0 + rows, at.1 + cols);
+        }
+        (square.max(0.0), passed)
+    });
+    squares.iter().sum::<f64>().sqrt()
 }
