@@ -25,13 +25,27 @@ mod dense;
 mod extract;
 mod from_dense;
 mod from_entries;
+mod from_products;
+mod least_squares;
 mod low_rank;
 mod multiply;
+mod orthonormal;
+mod passes;
 mod recompress;
+mod recover;
+mod sketch;
 mod telescope;
 mod transpose;
 mod truncation;
+mod ulv;
+mod ulv_cholesky;
 mod uniform;
+
+pub use from_products::{FromProducts, ProductOptions};
+pub use least_squares::{HssLeastSquares, LeastSquaresSolution};
+pub use recover::{RecoverOptions, Recovered};
+pub use ulv::{HssUlv, LogDeterminant};
+pub use ulv_cholesky::HssCholesky;
 
 use std::fmt;
 use std::sync::Arc;
