@@ -98,8 +98,18 @@ impl<T: Scalar> PointBlock<'_, T> {
         self.len == 0
     }
 
-    pub(crate) fn dim(&self) -> usize {
+    /// Coordinates of a point.
+    pub fn dim(&self) -> usize {
         self.cloud.dim
+    }
+
+    /// Coordinate `k` of point `i`.
+    ///
+    /// # Panics
+    /// When there is none, as for a slice.
+    pub fn coordinate(&self, i: usize, k: usize) -> T {
+        assert!(i < self.len);
+        self.cloud.coordinate(self.first + i, k)
     }
 
     pub(crate) fn stride(&self) -> usize {
