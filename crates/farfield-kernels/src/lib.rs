@@ -4,6 +4,7 @@
 //! * [`apply_along_axis`] and friends: one HSS matrix along any axis of a strided array.
 //! * [`Layer1d`], [`Layer2d`], [`Layer3d`]: the layers of Neural-HSS (eq. 1) with LeakyReLU, forward and backward; the
 //!   first two on [panels](PanelShape), the third on batch-major fields.
+//! * [`Radial`]: kernel functions of the distance of points, as blocks and as products.
 //! * [`adamw_step`], [`squared_error`]: the optimiser's step and the loss in one pass each.
 //!
 //! Everything runs in `f32` and `f64`, on AVX-512, AVX2 with FMA, or plain code, chosen at run time
@@ -37,6 +38,8 @@ pub mod layout;
 mod microkernel;
 mod panels;
 mod parallel;
+mod point_cloud;
+mod radial;
 mod scalar;
 mod scratch;
 mod simd;
@@ -56,6 +59,8 @@ pub use layer_2d::Layer2d;
 pub use layer_3d::Layer3d;
 pub use layout::{Block, HssLayout, MAX_LEVELS, Node, NodeShape};
 pub use panels::PanelShape;
+pub use point_cloud::{PointBlock, PointCloud};
+pub use radial::{Profile, Radial, Stored};
 pub use scalar::Scalar;
 pub use simd::InstructionSet;
 pub use squared_error::squared_error;

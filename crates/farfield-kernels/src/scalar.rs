@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use crate::microkernel::Kernels;
+use crate::radial::RadialKernels;
 
 mod sealed {
     pub trait Sealed {}
@@ -44,6 +45,9 @@ pub trait Scalar:
     #[allow(private_interfaces)]
     fn kernels() -> &'static Kernels<Self>;
     #[doc(hidden)]
+    #[allow(private_interfaces)]
+    fn radial_kernels() -> &'static RadialKernels<Self>;
+    #[doc(hidden)]
     fn pool() -> &'static Mutex<Vec<Vec<Self>>>;
 }
 
@@ -68,6 +72,10 @@ macro_rules! scalar {
             #[allow(private_interfaces)]
             fn kernels() -> &'static Kernels<Self> {
                 Kernels::<$t>::current()
+            }
+            #[allow(private_interfaces)]
+            fn radial_kernels() -> &'static RadialKernels<Self> {
+                RadialKernels::<$t>::current()
             }
             fn pool() -> &'static Mutex<Vec<Vec<Self>>> {
                 static POOL: Mutex<Vec<Vec<$t>>> = Mutex::new(Vec::new());

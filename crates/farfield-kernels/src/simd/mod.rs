@@ -8,6 +8,7 @@
 pub(crate) mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx512;
+pub(crate) mod math;
 pub(crate) mod portable;
 
 use std::sync::atomic::{AtomicU8, Ordering};

@@ -1,0 +1,438 @@
+//! Building H2-matrices to a tolerance.
+//!
+//! Bases are made for a first guess of how the tolerance distributes over clusters, the error is measured on sampled rows of the true matrix, and the bases are
+//! made more accurate until it is below the tolerance.
+
+use std::sync::Arc;
+
+use farfield_kernels::PointCloud;
+use rayon::prelude::*;
+
+use super::H2Matrix;
+use super::basis::ClusterBasis;
+use super::chebyshev::chebyshev;
+use super::check::RowSample;
+use super::skeleton::{SkeletonOptions, Skeletons, skeletons};
+use super::storage::{Blocks, Numbers, Recomputed};
+use crate::accuracy::Accuracy;
+use crate::block_tree::{Admissibility, BlockKind, BlockTree};
+use crate::certificate::{Bound, Certificate};
+use crate::cluster_tree::{Cluster, ClusterTree, Splitting};
+use crate::entries::Entries;
+use crate::error::MatrixError;
+use crate::kernel_matrix::KernelMatrix;
+use crate::scalar::Scalar;
+
+/// How cluster bases are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum H2Basis {
+    /// Skeletons by interpolative decomposition: smallest ranks, any entries.
+    #[default]
+    Skeleton,
+    /// Tensor Chebyshev interpolation; needs a kernel.
+    Chebyshev,
+}
+
+/// Where coupling and near blocks are between products.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum H2Storage {
+    /// In memory.
+    #[default]
+    Stored,
+    /// In memory, in single precision: half the memory and half the time of a product, for tolerances above about 1e-7. Sums are in the precision of the matrix.
+    StoredSingle,
+    /// Nowhere: recomputed in every product. Needs a kernel; the kernel's cost decides whether this is faster than reading them.
+    Recomputed,
+}
+
+/// How to build an H2-matrix.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct H2Options {
+    /// The error allowed. A cap bounds every rank.
+    pub accuracy: Accuracy,
+    /// How bases are made; skeletons by default.
+    pub basis: H2Basis,
+    /// Where blocks are; stored by default.
+    pub storage: H2Storage,
+    /// Most indices in a leaf; 100 by default. For builds that make the trees.
+    pub leaf_size: usize,
+    /// How clusters are split; in boxes by default. For builds that make the trees.
+    pub splitting: Splitting,
+    /// Far blocks have `max(diam s, diam t) <= eta dist(s, t)`; 1.8 by default.
+    pub eta: f64,
+    /// For entries: whether they are symmetric, which halves the cost when row and column tree are the same. Not checked, but for the sampled rows.
+    pub symmetric: bool,
+    /// Largest size of bases and stored blocks in bytes; none by default.
+    pub memory_budget: Option<usize>,
+    /// Probability with which the certificate may fail; 1e-3 by default.
+    pub failure: f64,
+    /// Of the random choices.
+    pub seed: u64,
+}
+
+impl H2Options {
+    /// The defaults, for this accuracy.
+    pub fn new(accuracy: Accuracy) -> Self {
+        Self {
+            accuracy,
+            basis: H2Basis::default(),
+            storage: H2Storage::default(),
+            leaf_size: 100,
+            splitting: Splitting::Boxes,
+            eta: 1.8,
+            symmetric: false,
+            memory_budget: None,
+            failure: 1e-3,
+            seed: 0,
+        }
+    }
+
+    fn check(&self) -> Result<(), MatrixError> {
+        if !(self.failure > 0.0 && self.failure < 1.0) {
+            let rule = "must lie between 0 and 1";
+            return Err(MatrixError::Option { name: "failure", value: self.failure.to_string(), rule });
+        }
+        if !(self.eta > 0.0 && self.eta.is_finite()) {
+            return Err(MatrixError::Option { name: "eta", value: self.eta.to_string(), rule: "must be positive" });
+        }
+        Ok(())
+    }
+}
+
+/// Attempts with tighter bases.
+const ATTEMPTS: usize = 12;
+
+/// What a build works on.
+struct Problem<'a, T> {
+    entries: &'a dyn Entries<T>,
+    kernel: Option<&'a KernelMatrix<T>>,
+    rows: Arc<ClusterTree>,
+    cols: Arc<ClusterTree>,
+    mirrored: bool,
+    far: Vec<(usize, usize)>,
+    near: Vec<(usize, usize)>,
+    /// Far clusters of every row cluster, and of every column cluster.
+    partners: (Vec<Vec<usize>>, Vec<Vec<usize>>),
+    options: &'a H2Options,
+}
+
+/// Bases, and what couples them.
+struct Bases<T> {
+    rows: Arc<ClusterBasis<T>>,
+    cols: Arc<ClusterBasis<T>>,
+    row_skeleton: Skeleton<T>,
+    col_skeleton: Skeleton<T>,
+    capped: bool,
+}
+
+#[derive(Clone)]
+enum Skeleton<T> {
+    Indices(Arc<Vec<usize>>),
+    Nodes(PointCloud<T>),
+}
+
+impl<T: Scalar> H2Matrix<T> {
+    /// The H2-matrix of a kernel matrix, on trees of its points.
+    ///
+    /// # Errors
+    /// [`MatrixError::Tree`] for no points, [`MatrixError::Tolerance`] when a rank cap or rounding keeps the error above the tolerance,
+    /// [`MatrixError::Memory`] beyond the budget, [`MatrixError::Option`] for options out of range, [`MatrixError::Entry`] for an entry
+    /// that is not finite.
+    pub fn from_kernel(kernel: &KernelMatrix<T>, options: &H2Options) -> Result<(Self, Certificate), MatrixError> {
+        let tree = |points| {
+            Ok::<_, MatrixError>(Arc::new(ClusterTree::geometric(points, options.leaf_size, options.splitting)?))
+        };
+        let rows = tree(kernel.row_points())?;
+        let cols = if kernel.is_symmetric() { rows.clone() } else { tree(kernel.col_points())? };
+        Problem::new(kernel, Some(kernel), rows, cols, kernel.is_symmetric(), options)?.solve()
+    }
+
+    /// The H2-matrix of any entries on trees that carry boxes ([`ClusterTree::geometric`], [`ClusterTree::with_points`]). Bases are skeletons.
+    ///
+    /// # Errors
+    /// As [`H2Matrix::from_kernel`]; [`MatrixError::Tree`] for trees that do not fit, [`MatrixError::Option`] for interpolation or recomputed
+    /// blocks, which need a kernel.
+    pub fn from_entries(
+        entries: &dyn Entries<T>,
+        rows: Arc<ClusterTree>,
+        cols: Arc<ClusterTree>,
+        options: &H2Options,
+    ) -> Result<(Self, Certificate), MatrixError> {
+        let rule = "needs a kernel matrix";
+        if options.basis == H2Basis::Chebyshev {
+            return Err(MatrixError::Option { name: "basis", value: "Chebyshev".to_owned(), rule });
+        }
+        if options.storage == H2Storage::Recomputed {
+            return Err(MatrixError::Option { name: "storage", value: "Recomputed".to_owned(), rule });
+        }
+        let mirrored = options.symmetric && Arc::ptr_eq(&rows, &cols);
+        Problem::new(entries, None, rows, cols, mirrored, options)?.solve()
+    }
+}
+
+impl<'a, T: Scalar> Problem<'a, T> {
+    fn new(
+        entries: &'a dyn Entries<T>,
+        kernel: Option<&'a KernelMatrix<T>>,
+        rows: Arc<ClusterTree>,
+        cols: Arc<ClusterTree>,
+        mirrored: bool,
+        options: &'a H2Options,
+    ) -> Result<Self, MatrixError> {
+        options.check()?;
+        if (rows.len(), cols.len()) != (entries.nrows(), entries.ncols()) {
+            let size = format!("{} x {} entries", entries.nrows(), entries.ncols());
+            let reason = format!("{size} on trees of {} and {} indices", rows.len(), cols.len());
+            return Err(MatrixError::Tree { reason });
+        }
+        if [&rows, &cols].iter().any(|tree| tree.cluster(0).bounding_box.is_none()) {
+            let reason = "an H2-matrix needs trees with the boxes of their points".to_owned();
+            return Err(MatrixError::Tree { reason });
+        }
+        let diameter = |c: &Cluster| c.bounding_box.as_ref().map_or(f64::INFINITY, |b| b.diameter());
+        let admissible = |s: &Cluster, t: &Cluster| match (&s.bounding_box, &t.bounding_box) {
+            (Some(a), Some(b)) => {
+                let distance = a.distance(b);
+                distance > 0.0 && diameter(s).max(diameter(t)) <= options.eta * distance
+            }
+            _ => false,
+        };
+        let tree = BlockTree::new(&rows, &cols, Admissibility::Custom(&admissible))?;
+        let (mut far, mut near) = (Vec::new(), Vec::new());
+        let mut partners = (vec![Vec::new(); rows.clusters().len()], vec![Vec::new(); cols.clusters().len()]);
+        for (_, block) in tree.leaves() {
+            let (s, t) = (block.row, block.col);
+            let low_rank = block.kind == BlockKind::LowRank;
+            if low_rank {
+                partners.0[s].push(t);
+                partners.1[t].push(s);
+            }
+            let empty = rows.cluster(s).is_empty() || cols.cluster(t).is_empty();
+            if !empty && !(mirrored && s > t) {
+                if low_rank { far.push((s, t)) } else { near.push((s, t)) }
+            }
+        }
+        // Neighbours in memory one after the other.
+        far.sort_unstable();
+        near.sort_unstable();
+        Ok(Self { entries, kernel, rows, cols, mirrored, far, near, partners, options })
+    }
+
+    fn solve(self) -> Result<(H2Matrix<T>, Certificate), MatrixError> {
+        let options = self.options;
+        let near: usize = self.near.iter().map(|&(s, t)| self.rows.cluster(s).len() * self.cols.cluster(t).len()).sum();
+        self.within_budget(near, 0)?;
+        let sample = RowSample::new(self.entries, options.seed)?;
+        let norm = sample.norm();
+        let tolerance = options.accuracy.absolute_for(norm);
+        let (mut factor, mut samples, mut order) = (1.0, 2.0, 3);
+        let mut reached = f64::INFINITY;
+        for _ in 0..ATTEMPTS {
+            let bases = self.bases(factor * tolerance, samples, order)?;
+            self.within_budget(near, self.coupling(&bases))?;
+            let capped = bases.capped;
+            let bases_rows = bases.rows.clone();
+            let mut h = self.assemble(&bases, options.storage);
+            let (bound, estimate) = sample.bound(&h, options.failure);
+            reached = bound.value;
+            if bound.value <= tolerance {
+                if let (Some(_), true) = (self.kernel, options.storage != H2Storage::Recomputed) {
+                    h = self.stored(h);
+                }
+                let bound = if options.storage == H2Storage::StoredSingle {
+                    sample.bound(&h, options.failure).0
+                } else {
+                    bound
+                };
+                if bound.value > tolerance {
+                    reached = bound.value;
+                    let limit = "blocks in single precision".to_owned();
+                    return Err(MatrixError::Tolerance { what: "H2-matrix", tolerance, reached, limit });
+                }
+                let certificate = certificate(&h, bound, norm);
+                return Ok((h, certificate));
+            }
+            if capped || order >= self.largest_order() {
+                let limit = match options.accuracy.rank_cap() {
+                    Some(cap) => format!("rank cap {cap}"),
+                    None => format!("interpolation of order {order}"),
+                };
+                return Err(MatrixError::Tolerance { what: "H2-matrix", tolerance, reached, limit });
+            }
+            let _ = (estimate, bases_rows);
+            factor *= (0.7 * tolerance / bound.value).clamp(0.02, 0.7);
+            samples *= 1.3;
+            order += 1 + usize::from(bound.value > 30.0 * tolerance);
+        }
+        let limit = format!("{ATTEMPTS} attempts with tighter bases");
+        Err(MatrixError::Tolerance { what: "H2-matrix", tolerance, reached, limit })
+    }
+
+    fn largest_order(&self) -> usize {
+        match self.options.basis {
+            H2Basis::Skeleton => usize::MAX,
+            H2Basis::Chebyshev => {
+                let dim = self.kernel.map_or(1, |k| k.row_points().dim()) as u32;
+                let cap = self.options.accuracy.rank_cap().unwrap_or(usize::MAX);
+                (1..=24usize).take_while(|p| p.checked_pow(dim).is_some_and(|k| k <= cap.min(8000))).last().unwrap_or(1)
+            }
+        }
+    }
+
+    /// Bases whose errors add up to about `tolerance`.
+    fn bases(&self, tolerance: f64, samples: f64, order: usize) -> Result<Bases<T>, MatrixError> {
+        if let (H2Basis::Chebyshev, Some(kernel)) = (self.options.basis, self.kernel) {
+            let order = order.min(self.largest_order());
+            let (rows, row_nodes) = chebyshev(&self.rows, kernel.row_points(), &self.partners.0, order);
+            let rows = Arc::new(rows);
+            let (cols, col_nodes) = if self.mirrored {
+                (rows.clone(), row_nodes.clone())
+            } else {
+                let (cols, nodes) = chebyshev(&self.cols, kernel.col_points(), &self.partners.1, order);
+                (Arc::new(cols), nodes)
+            };
+            let (row_skeleton, col_skeleton) = (Skeleton::Nodes(row_nodes), Skeleton::Nodes(col_nodes));
+            return Ok(Bases { rows, cols, row_skeleton, col_skeleton, capped: false });
+        }
+        let options = SkeletonOptions {
+            tolerance: tolerance * 0.5f64.sqrt(),
+            samples,
+            cap: self.options.accuracy.rank_cap().unwrap_or(usize::MAX),
+            seed: self.options.seed,
+        };
+        let by_columns =
+            |candidates: &[usize], samples: &[usize], out: &mut [T]| self.entries.block(samples, candidates, out);
+        let by_rows = |candidates: &[usize], samples: &[usize], out: &mut [T]| {
+            let mut block = vec![T::ZERO; out.len()];
+            self.entries.block(candidates, samples, &mut block);
+            for (i, &x) in block.iter().enumerate() {
+                out[i % candidates.len() * samples.len() + i / candidates.len()] = x;
+            }
+        };
+        let Skeletons { basis, indices, capped } = if self.mirrored {
+            skeletons(&self.rows, &self.cols, &self.partners.0, &by_columns, options)
+        } else {
+            skeletons(&self.rows, &self.cols, &self.partners.0, &by_rows, options)
+        };
+        let (rows, row_skeleton) = (Arc::new(basis), Skeleton::Indices(Arc::new(indices)));
+        if self.mirrored {
+            return Ok(Bases { cols: rows.clone(), rows, col_skeleton: row_skeleton.clone(), row_skeleton, capped });
+        }
+        let other = skeletons(&self.cols, &self.rows, &self.partners.1, &by_columns, options);
+        let (cols, col_skeleton) = (Arc::new(other.basis), Skeleton::Indices(Arc::new(other.indices)));
+        Ok(Bases { rows, cols, row_skeleton, col_skeleton, capped: capped || other.capped })
+    }
+
+    /// Numbers in coupling blocks.
+    fn coupling(&self, bases: &Bases<T>) -> usize {
+        self.far.iter().map(|&(s, t)| bases.rows.rank(s) * bases.cols.rank(t)).sum()
+    }
+
+    fn within_budget(&self, near: usize, far: usize) -> Result<(), MatrixError> {
+        let Some(budget) = self.options.memory_budget else { return Ok(()) };
+        let needed = match self.options.storage {
+            H2Storage::Recomputed => 0,
+            H2Storage::Stored => (near + far) * size_of::<T>(),
+            H2Storage::StoredSingle => (near + far) * 4,
+        };
+        if needed <= budget { Ok(()) } else { Err(MatrixError::Memory { what: "H2-matrix", needed, budget }) }
+    }
+
+    /// The matrix with these bases. That of a kernel has its blocks recomputed, whatever is asked for.
+    fn assemble(&self, bases: &Bases<T>, storage: H2Storage) -> H2Matrix<T> {
+        let mut h = H2Matrix {
+            rows: bases.rows.clone(),
+            cols: bases.cols.clone(),
+            mirrored: self.mirrored,
+            far: self.far.clone(),
+            near: self.near.clone(),
+            blocks: Blocks::Stored { starts: Arc::new(vec![0]), numbers: Arc::new(Numbers::Full(Vec::new())) },
+            factor: T::ONE,
+        };
+        if let Some(kernel) = self.kernel {
+            let gathered = |skeleton: &Skeleton<T>, cloud: &PointCloud<T>| match skeleton {
+                Skeleton::Indices(indices) => cloud.gather(indices),
+                Skeleton::Nodes(nodes) => nodes.clone(),
+            };
+            h.blocks = Blocks::Recomputed(Arc::new(Recomputed {
+                evaluator: kernel.evaluator().clone(),
+                row_points: kernel.row_cloud().gather(self.rows.order()),
+                col_points: kernel.col_cloud().gather(self.cols.order()),
+                row_skeletons: gathered(&bases.row_skeleton, kernel.row_cloud()),
+                col_skeletons: gathered(&bases.col_skeleton, kernel.col_cloud()),
+            }));
+            return h;
+        }
+        let (Skeleton::Indices(rows), Skeleton::Indices(cols)) = (&bases.row_skeleton, &bases.col_skeleton) else {
+            return h;
+        };
+        h.blocks = blocks(&h, storage, |i, out| {
+            let (s, t) = h.pair(i);
+            let (m, n) = h.size(i);
+            out.resize(m * n, T::ZERO);
+            if i < h.far.len() {
+                self.entries.block(&rows[h.rows.coefficients(s)], &cols[h.cols.coefficients(t)], out);
+            } else {
+                self.entries.block(self.rows.indices(s), self.cols.indices(t), out);
+            }
+        });
+        h
+    }
+
+    /// The same with stored blocks.
+    fn stored(&self, h: H2Matrix<T>) -> H2Matrix<T> {
+        let blocks = blocks(&h, self.options.storage, |i, out| h.numbers(i, out));
+        H2Matrix { blocks, ..h }
+    }
+}
+
+/// All blocks, in the precision that the storage asks for.
+fn blocks<T: Scalar>(h: &H2Matrix<T>, storage: H2Storage, fill: impl Fn(usize, &mut Vec<T>) + Sync) -> Blocks<T> {
+    let mut starts = vec![0];
+    for i in 0..h.far.len() + h.near.len() {
+        let (m, n) = h.size(i);
+        starts.push(starts[i] + m * n);
+    }
+    let single = storage == H2Storage::StoredSingle;
+    let total = starts[starts.len() - 1];
+    let numbers = if single {
+        Numbers::Single(filled(total, &starts, &fill, |x| x.to_f64() as f32))
+    } else {
+        Numbers::Full(filled(total, &starts, &fill, |x| x))
+    };
+    Blocks::Stored { starts: Arc::new(starts), numbers: Arc::new(numbers) }
+}
+
+fn filled<T: Scalar, P: Copy + Default + Send>(
+    total: usize,
+    starts: &[usize],
+    fill: &(impl Fn(usize, &mut Vec<T>) + Sync),
+    convert: impl Fn(T) -> P + Sync,
+) -> Vec<P> {
+    let mut out = vec![P::default(); total];
+    let (mut parts, mut rest) = (Vec::with_capacity(starts.len()), out.as_mut_slice());
+    for i in 0..starts.len() - 1 {
+        let (part, tail) = rest.split_at_mut(starts[i + 1] - starts[i]);
+        parts.push((i, part));
+        rest = tail;
+    }
+    parts.into_par_iter().for_each_init(Vec::new, |scratch, (i, part)| {
+        scratch.clear();
+        fill(i, scratch);
+        for (to, &x) in part.iter_mut().zip(scratch.iter()) {
+            *to = convert(x);
+        }
+    });
+    out
+}
+
+fn certificate<T: Scalar>(h: &H2Matrix<T>, bound: Bound, norm: f64) -> Certificate {
+    Certificate {
+        frobenius: bound,
+        spectral: bound,
+        norm,
+        ranks: h.ranks(),
+        stored: h.stored(),
+        dense: h.nrows() * h.ncols(),
+    }
+}

@@ -1,0 +1,239 @@
+//! Rows, entries, diagonal, trace, norm and transpose of an H2-matrix.
+
+use std::sync::Arc;
+
+use super::H2Matrix;
+use super::storage::{Blocks, Numbers, Recomputed};
+use crate::cluster_tree::ClusterTree;
+use crate::error::MatrixError;
+use crate::linalg::{norm_frobenius, product};
+use crate::matrix::Matrix;
+use crate::scalar::Scalar;
+
+impl<T: Scalar> H2Matrix<T> {
+    /// All entries. Cost: O(n^2) and the blocks.
+    pub fn to_dense(&self) -> Matrix<T> {
+        let mut out = Matrix::zeros(self.nrows(), self.ncols());
+        let all: Vec<usize> = (0..self.nrows()).collect();
+        for rows in all.chunks(256) {
+            let part = self.rows_at(rows);
+            for (j, &i) in rows.iter().enumerate() {
+                for (k, &x) in part.col(j).iter().enumerate() {
+                    out[(i, k)] = x;
+                }
+            }
+        }
+        out
+    }
+
+    /// The rows `indices` as the columns of a matrix. Cost for each: the far blocks of its clusters and one pass down the column basis.
+    ///
+    /// # Errors
+    /// [`MatrixError::Option`] for a row that does not exist.
+    pub fn extract_rows(&self, indices: &[usize]) -> Result<Matrix<T>, MatrixError> {
+        match indices.iter().find(|&&i| i >= self.nrows()) {
+            None => Ok(self.rows_at(indices)),
+            Some(i) => {
+                let rule = "must be below the number of rows";
+                Err(MatrixError::Option { name: "row", value: i.to_string(), rule })
+            }
+        }
+    }
+
+    /// Entry `(row, col)`. Cost: O(number of blocks); for many entries take rows or products.
+    ///
+    /// # Errors
+    /// [`MatrixError::Option`] for an entry that does not exist.
+    pub fn entry(&self, row: usize, col: usize) -> Result<T, MatrixError> {
+        if row >= self.nrows() || col >= self.ncols() {
+            let rule = "must lie in the matrix";
+            return Err(MatrixError::Option { name: "entry", value: format!("({row}, {col})"), rule });
+        }
+        let place = |tree: &ClusterTree, i: usize| tree.order().iter().position(|&x| x == i).unwrap_or(0);
+        Ok(self.entry_at(place(&self.rows.tree, row), place(&self.cols.tree, col), |s, t| {
+            let pairs = self.far.iter().chain(&self.near);
+            pairs.into_iter().position(|&pair| pair == (s, t))
+        }))
+    }
+
+    /// The diagonal. Cost: O(n k) and the near blocks, for equal trees.
+    ///
+    /// # Errors
+    /// [`MatrixError::Shapes`] unless the matrix is square.
+    pub fn diagonal(&self) -> Result<Vec<T>, MatrixError> {
+        let n = self.square("diagonal")?;
+        let pairs = self.far.iter().chain(&self.near).enumerate();
+        let index: std::collections::HashMap<(usize, usize), usize> = pairs.map(|(i, &pair)| (pair, i)).collect();
+        let (rows, cols) = (self.rows.tree.positions(), self.cols.tree.positions());
+        Ok((0..n).map(|i| self.entry_at(rows[i], cols[i], |s, t| index.get(&(s, t)).copied())).collect())
+    }
+
+    /// The sum of the diagonal.
+    ///
+    /// # Errors
+    /// As [`H2Matrix::diagonal`].
+    pub fn trace(&self) -> Result<f64, MatrixError> {
+        Ok(self.diagonal()?.iter().map(|x| x.to_f64()).sum())
+    }
+
+    /// Frobenius norm, exact up to rounding: through the triangular factors of the bases, no samples. Cost: O(k^3) a far block, and the near blocks.
+    pub fn norm_frobenius(&self) -> f64 {
+        let left = self.rows.weights();
+        let right = if self.mirrored { left.clone() } else { self.cols.weights() };
+        let mut sum = 0.0;
+        for i in 0..self.far.len() + self.near.len() {
+            let (s, t) = self.pair(i);
+            let mut block = self.dense_block(i);
+            if i < self.far.len() {
+                block = product(product(left[s].as_ref(), block.as_ref()).as_ref(), right[t].as_ref().transpose());
+            }
+            let twice = if self.mirrored && s != t { 2.0 } else { 1.0 };
+            sum += twice * norm_frobenius(block.as_ref()).powi(2);
+        }
+        sum.sqrt() * self.factor.to_f64().abs()
+    }
+
+    /// The transpose.
+    pub fn transpose(&self) -> Self {
+        if self.mirrored {
+            return self.clone();
+        }
+        let swap = |pairs: &[(usize, usize)]| pairs.iter().map(|&(s, t)| (t, s)).collect();
+        let blocks = match &self.blocks {
+            Blocks::Stored { starts, numbers } => {
+                let size = |i| self.size(i);
+                let numbers = match &**numbers {
+                    Numbers::Full(x) => Numbers::Full(transposed(x, starts, size)),
+                    Numbers::Single(x) => Numbers::Single(transposed(x, starts, size)),
+                };
+                Blocks::Stored { starts: starts.clone(), numbers: Arc::new(numbers) }
+            }
+            Blocks::Recomputed(r) => Blocks::Recomputed(Arc::new(Recomputed {
+                evaluator: r.evaluator.clone(),
+                row_points: r.col_points.clone(),
+                col_points: r.row_points.clone(),
+                row_skeletons: r.col_skeletons.clone(),
+                col_skeletons: r.row_skeletons.clone(),
+            })),
+        };
+        Self {
+            rows: self.cols.clone(),
+            cols: self.rows.clone(),
+            mirrored: false,
+            far: swap(&self.far),
+            near: swap(&self.near),
+            blocks,
+            factor: self.factor,
+        }
+    }
+
+    fn square(&self, operation: &'static str) -> Result<usize, MatrixError> {
+        let (m, n) = (self.nrows(), self.ncols());
+        if m == n {
+            return Ok(n);
+        }
+        let rule = "the matrix must be square";
+        Err(MatrixError::Shapes { operation, left_out: m, left_in: n, right_out: m, right_in: n, rule })
+    }
+
+    /// Rows of existing indices, as columns, in the user's order.
+    pub(super) fn rows_at(&self, indices: &[usize]) -> Matrix<T> {
+        let pairs = self.far.len() + self.near.len();
+        // Blocks of each row cluster, and whether they are to be transposed.
+        let mut of: Vec<Vec<(usize, bool)>> = vec![Vec::new(); self.rows.tree.clusters().len()];
+        for i in 0..pairs {
+            let (s, t) = self.pair(i);
+            of[s].push((i, false));
+            if self.mirrored && s != t {
+                of[t].push((i, true));
+            }
+        }
+        let places = self.rows.tree.positions();
+        let mut far = Matrix::zeros(self.cols.total(), indices.len());
+        let mut near = Matrix::zeros(self.ncols(), indices.len());
+        let mut numbers = Vec::new();
+        for (j, &i) in indices.iter().enumerate() {
+            let leaf = leaf_of(&self.rows.tree, places[i]);
+            for (s, row) in self.rows.row(leaf, places[i]) {
+                for &(b, flipped) in &of[s] {
+                    let (m, n) = self.size(b);
+                    let t = if flipped { self.pair(b).0 } else { self.pair(b).1 };
+                    self.numbers(b, &mut numbers);
+                    if b < self.far.len() {
+                        let to = &mut far.col_mut(j)[self.cols.coefficients(t)];
+                        let block = farfield_kernels::Stored::Full(&numbers);
+                        let done = if flipped {
+                            block.add_products((m, n), Some((&row, to)), None)
+                        } else {
+                            block.add_products((m, n), None, Some((&row, to)))
+                        };
+                        debug_assert!(done.is_ok());
+                    } else {
+                        let at = places[i] - self.rows.tree.cluster(s).range.start;
+                        let to = &mut near.col_mut(j)[self.cols.tree.cluster(t).range.clone()];
+                        for (k, to) in to.iter_mut().enumerate() {
+                            *to = if flipped { numbers[k + at * m] } else { numbers[at + k * m] };
+                        }
+                    }
+                }
+            }
+        }
+        self.cols.backward(far, &mut near);
+        let mut out = self.cols.tree.to_user_order(&near);
+        for j in 0..indices.len() {
+            out.col_mut(j).iter_mut().for_each(|x| *x *= self.factor);
+        }
+        out
+    }
+
+    /// The entry at places of the tree orders; `find` gives the block of two clusters.
+    fn entry_at(&self, row: usize, col: usize, find: impl Fn(usize, usize) -> Option<usize>) -> T {
+        let (leaf_row, leaf_col) = (leaf_of(&self.rows.tree, row), leaf_of(&self.cols.tree, col));
+        let find = |s: usize, t: usize| match find(s, t) {
+            Some(i) => Some((i, false)),
+            None if self.mirrored => find(t, s).map(|i| (i, true)),
+            None => None,
+        };
+        let near = self.rows.tree.cluster(leaf_row).range.start;
+        if let Some((i, flipped)) = find(leaf_row, leaf_col).filter(|&(i, _)| i >= self.far.len()) {
+            let block = self.dense_block(i);
+            let at = (row - near, col - self.cols.tree.cluster(leaf_col).range.start);
+            return self.factor * if flipped { block[(at.1, at.0)] } else { block[at] };
+        }
+        let right = self.cols.row(leaf_col, col);
+        for (s, u) in self.rows.row(leaf_row, row) {
+            for (t, v) in &right {
+                let Some((i, flipped)) = find(s, *t).filter(|&(i, _)| i < self.far.len()) else { continue };
+                let block = self.dense_block(i);
+                let mut sum = T::ZERO;
+                for (a, &x) in u.iter().enumerate() {
+                    for (b, &y) in v.iter().enumerate() {
+                        sum += x * y * if flipped { block[(b, a)] } else { block[(a, b)] };
+                    }
+                }
+                return self.factor * sum;
+            }
+        }
+        T::ZERO
+    }
+}
+
+/// The leaf that holds a place of the tree order.
+fn leaf_of(tree: &ClusterTree, place: usize) -> usize {
+    let mut cluster = 0;
+    while let Some(child) = tree.cluster(cluster).children.clone().find(|&c| tree.cluster(c).range.contains(&place)) {
+        cluster = child;
+    }
+    cluster
+}
+
+/// Every block of a list transposed in its place.
+fn transposed<P: Copy>(from: &[P], starts: &[usize], size: impl Fn(usize) -> (usize, usize)) -> Vec<P> {
+    let mut out = Vec::with_capacity(from.len());
+    for i in 0..starts.len() - 1 {
+        let (m, n) = size(i);
+        let block = &from[starts[i]..starts[i + 1]];
+        out.extend((0..m).flat_map(|r| (0..n).map(move |c| block[r + c * m])));
+    }
+    out
+}

@@ -1,0 +1,125 @@
+//! H2-matrices: strong admissibility and nested bases.
+//!
+//! ```text
+//! A ~ sum over near blocks A(s, t) + sum over far blocks U_s B_st V_t^T,    U_s = diag(U_children) E_s
+//! ```
+//!
+//! (Hackbusch, *Hierarchical Matrices* (2015), chapter 8; Borm, *Efficient Numerical Methods for Non-local Operators* (2010).) A block is far when the larger of the two
+//! clusters is no wider than `eta` times their distance. Storage and product are O(n) for kernels whose far blocks have bounded rank.
+//!
+//! | bases ([`H2Basis`]) | works for | coupling `B_st` |
+//! | --- | --- | --- |
+//! | skeletons (Cheng et al. 2005; samples of the far field as in Cai, Huang, Chow & Xi 2022) | any entries | entries of the skeleton rows and columns |
+//! | tensor Chebyshev interpolation | kernels | the kernel at the nodes |
+//!
+//! Coupling and near blocks are stored in full or single precision, or recomputed in every product ([`H2Storage`]). A symmetric kernel matrix keeps
+//! one block of each pair.
+//!
+//! Not for matrices without geometry, nor for small ones: below some thousand rows the dense product is faster.
+
+mod apply;
+mod basis;
+mod build;
+mod chebyshev;
+mod check;
+mod extract;
+mod interpolative;
+mod skeleton;
+mod storage;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use build::{H2Basis, H2Options, H2Storage};
+
+use crate::certificate::LevelRanks;
+use crate::cluster_tree::ClusterTree;
+use crate::scalar::Scalar;
+use basis::ClusterBasis;
+use storage::Blocks;
+
+/// An H2-matrix.
+#[derive(Clone)]
+pub struct H2Matrix<T> {
+    rows: Arc<ClusterBasis<T>>,
+    cols: Arc<ClusterBasis<T>>,
+    /// Whether the blocks `(s, t)` with `s > t` are those with `s < t`, transposed, and not kept; the bases are then the same.
+    mirrored: bool,
+    /// Row and column cluster of every far block.
+    far: Vec<(usize, usize)>,
+    /// Row and column leaf of every near block.
+    near: Vec<(usize, usize)>,
+    blocks: Blocks<T>,
+    /// A factor of the whole matrix.
+    factor: T,
+}
+
+impl<T: Scalar> H2Matrix<T> {
+    /// Number of rows.
+    pub fn nrows(&self) -> usize {
+        self.rows.tree.len()
+    }
+
+    /// Number of columns.
+    pub fn ncols(&self) -> usize {
+        self.cols.tree.len()
+    }
+
+    /// The tree of the rows.
+    pub fn rows(&self) -> &Arc<ClusterTree> {
+        &self.rows.tree
+    }
+
+    /// The tree of the columns.
+    pub fn cols(&self) -> &Arc<ClusterTree> {
+        &self.cols.tree
+    }
+
+    /// Ranks of the bases on each level, of rows and columns (once if they are the same).
+    pub fn ranks(&self) -> Vec<LevelRanks> {
+        let of = |basis: &ClusterBasis<T>| {
+            let clusters = basis.tree.clusters().iter().enumerate();
+            clusters.map(|(i, c)| (c.level, basis.rank(i))).filter(|&(_, k)| k > 0).collect::<Vec<_>>()
+        };
+        let mut ranks = of(&self.rows);
+        if !self.mirrored {
+            ranks.extend(of(&self.cols));
+        }
+        LevelRanks::of(ranks)
+    }
+
+    /// Numbers stored: bases, and blocks that are not recomputed.
+    pub fn stored(&self) -> usize {
+        let cols = if self.mirrored { 0 } else { self.cols.stored() };
+        self.rows.stored() + cols + self.blocks.stored()
+    }
+
+    /// Bytes of bases, blocks and coordinates (trees not counted).
+    pub fn memory_bytes(&self) -> usize {
+        let cols = if self.mirrored { 0 } else { self.cols.stored() };
+        (self.rows.stored() + cols) * size_of::<T>() + self.blocks.memory_bytes()
+    }
+
+    /// Far blocks and near blocks; of a symmetric kernel matrix those that are kept.
+    pub fn block_counts(&self) -> (usize, usize) {
+        (self.far.len(), self.near.len())
+    }
+
+    /// `self` times a factor. Cost: none.
+    pub fn scale(&self, factor: T) -> Self {
+        Self { factor: self.factor * factor, ..self.clone() }
+    }
+}
+
+impl<T: Scalar> fmt::Debug for H2Matrix<T> {
+    /// The sizes, not the entries.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("H2Matrix")
+            .field("nrows", &self.nrows())
+            .field("ncols", &self.ncols())
+            .field("far_blocks", &self.far.len())
+            .field("near_blocks", &self.near.len())
+            .field("stored", &self.stored())
+            .finish()
+    }
+}
