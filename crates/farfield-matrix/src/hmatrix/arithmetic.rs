@@ -4,6 +4,7 @@
 //! the small product (Hackbusch, *Hierarchical Matrices* (2015), section 7.3). The error of each leaf is the norm of the singular values left out, and leaves add in
 //! squares: the certificate is proven. Cost: O(k^2 n log n).
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use faer::Mat;
@@ -93,6 +94,16 @@ impl<T: Scalar> HMatrix<T> {
         Self { rows: Arc::clone(&self.cols), cols: Arc::clone(&self.rows), root: Arc::new(self.root.transpose()) }
     }
 
+    /// The symmetric matrix with the entries of this one on and below the diagonal (in tree order). Cross approximations of a symmetric
+    /// matrix are symmetric to their tolerance only; this makes them so exactly, as [`HMatrix::cholesky`] wants to have it.
+    ///
+    /// # Errors
+    /// [`MatrixError::Tree`] unless rows and columns have the same tree.
+    pub fn symmetrised(&self) -> Result<Self, MatrixError> {
+        self.check_same_order("symmetric H-matrix")?;
+        Ok(self.with_root(mirrored(&self.root)))
+    }
+
     /// `A + s I`, exactly.
     ///
     /// # Errors
@@ -131,7 +142,8 @@ impl<T: Scalar> HMatrix<T> {
         Ok((h, certificate))
     }
 
-    /// `A + B` with the structure of `A`; truncated as by [`HMatrix::recompress`]. The certificate bounds the distance from the sum.
+    /// `A + B` with the structure of `A`; truncated as by [`HMatrix::recompress`]. The certificate bounds the distance from the sum. Best when
+    /// both have the same structure: where `A` has a leaf of low rank and `B` a finer block, that is taken with the sum of its ranks.
     ///
     /// # Errors
     /// [`MatrixError::Tree`] unless both have the same trees; [`MatrixError::Tolerance`] when the rank cap or rounding does not allow the tolerance.
@@ -198,6 +210,26 @@ fn shifted<T: Scalar>(block: &Block<T>, s: T) -> Block<T> {
             let mut a = leaf.to_dense();
             (0..a.nrows()).for_each(|i| a[(i, i)] += s);
             Block::Dense(a)
+        }
+    }
+}
+
+/// What is above the diagonal replaced by the transpose of what is below.
+fn mirrored<T: Scalar>(block: &Block<T>) -> Block<T> {
+    match block {
+        Block::Split(split) => {
+            let p = split.row_parts();
+            let child = |i: usize, j: usize| match i.cmp(&j) {
+                Ordering::Less => Arc::new(split.child(j, i).transpose()),
+                Ordering::Equal => Arc::new(mirrored(split.child(i, i))),
+                Ordering::Greater => Arc::clone(split.child(i, j)),
+            };
+            let children = (0..p * p).map(|k| child(k / p, k % p)).collect();
+            Block::Split(Split { rows: split.rows.clone(), cols: split.cols.clone(), children })
+        }
+        leaf => {
+            let a = leaf.to_dense();
+            Block::Dense(Mat::from_fn(a.nrows(), a.ncols(), |i, j| if i < j { a[(j, i)] } else { a[(i, j)] }))
         }
     }
 }

@@ -216,7 +216,7 @@ pub struct HCholesky<T> {
 
 impl<T: Scalar> HMatrix<T> {
     /// The Cholesky factorisation with `||H - L L^T||_F` within `accuracy`, as [`HMatrix::lu`]. Only the blocks on and below the diagonal
-    /// are read.
+    /// are read, but the error is that from the whole matrix: use [`HMatrix::symmetrised`] first for one that is symmetric to a larger tolerance only.
     ///
     /// # Errors
     /// [`MatrixError::Tree`] unless rows and columns have the same tree; [`MatrixError::NotPositiveDefinite`];
