@@ -72,7 +72,7 @@ pub use cluster_tree::{Cluster, ClusterTree, Nested, Splitting};
 pub use entries::{Entries, EntryFn};
 pub use error::MatrixError;
 pub use farfield_kernels::{HssLayout, LayoutError, NodeShape};
-pub use hss::{Hss, SkeletonOptions};
+pub use hss::{Hss, SkeletonOptions, SquareRoots};
 pub use matrix::Matrix;
 pub use norms::norm_2;
 pub use operator::LinearOperator;

@@ -25,6 +25,7 @@ mod dense;
 mod extract;
 mod from_dense;
 mod from_entries;
+mod functions;
 mod low_rank;
 mod multiply;
 mod recompress;
@@ -44,6 +45,7 @@ use crate::error::MatrixError;
 use crate::scalar::Scalar;
 
 pub use from_entries::SkeletonOptions;
+pub use functions::SquareRoots;
 
 /// An HSS matrix: a tree of its rows and one of its columns, a layout and its parameters, all of them finite.
 #[derive(Clone, PartialEq)]
