@@ -85,7 +85,7 @@ pub use farfield_kernels::{HssLayout, LayoutError, NodeShape};
 pub use h2::{H2Basis, H2Matrix, H2Options, H2Storage};
 pub use hmatrix::{Check, Compression, Division, HCholesky, HLeaf, HLu, HMatrix, HMatrixOptions};
 pub use hodlr::{Hodlr, HodlrCholesky, HodlrFactorization, LogDeterminant};
-pub use hss::{Hss, HssCholesky, HssLeastSquares, HssUlv, RecoverOptions, SkeletonOptions};
+pub use hss::{Hss, HssCholesky, HssLeastSquares, HssUlv, RecoverOptions, SkeletonOptions, SquareRoots};
 pub use kernel_functions::Kernel;
 pub use kernel_matrix::{AtZero, KernelMatrix};
 pub use matrix::Matrix;

@@ -116,7 +116,7 @@ fn rank_caps_of_recompression_are_errors() {
     let (_, h, _) = built().into_iter().find(|(name, ..)| name == "Hilbert on tree 0").unwrap();
     let capped = h.recompress(&Accuracy::relative(1e-10).unwrap().max_rank(2));
     assert!(matches!(capped, Err(MatrixError::Tolerance { .. })), "{capped:?}");
-    assert_eq!(h.recompress(&Accuracy::relative(1e-1).unwrap().max_rank(2)).unwrap().0.rank().min(3), 2.min(3));
+    assert!(h.recompress(&Accuracy::relative(1e-1).unwrap().max_rank(2)).unwrap().0.rank() <= 2);
 }
 
 #[test]

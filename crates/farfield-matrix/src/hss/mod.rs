@@ -26,6 +26,7 @@ mod extract;
 mod from_dense;
 mod from_entries;
 mod from_products;
+mod functions;
 mod least_squares;
 mod low_rank;
 mod multiply;
@@ -41,7 +42,9 @@ mod ulv;
 mod ulv_cholesky;
 mod uniform;
 
+pub use from_entries::SkeletonOptions;
 pub use from_products::{FromProducts, ProductOptions};
+pub use functions::SquareRoots;
 pub use least_squares::{HssLeastSquares, LeastSquaresSolution};
 pub use recover::{RecoverOptions, Recovered};
 pub use ulv::{HssUlv, LogDeterminant};
@@ -57,7 +60,6 @@ use crate::cluster_tree::ClusterTree;
 use crate::error::MatrixError;
 use crate::scalar::Scalar;
 
-pub use from_entries::SkeletonOptions;
 
 /// An HSS matrix: a tree of its rows and one of its columns, a layout and its parameters, all of them finite.
 #[derive(Clone, PartialEq)]
