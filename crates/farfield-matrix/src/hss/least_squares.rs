@@ -19,7 +19,7 @@ use faer::Mat;
 use super::Hss;
 use super::orthonormal::{block_diagonal_product, stack};
 use super::passes::{downward, upward};
-use super::ulv::{gathered, range_of, solve_upper, split_rows};
+use super::ulv::{gathered, range_of, singular_factor, solve_upper, split_rows};
 use crate::cluster_tree::ClusterTree;
 use crate::error::MatrixError;
 use crate::householder::{HouseholderQr, Reflectors};
@@ -121,14 +121,13 @@ fn eliminate<T: Scalar>(block: Reduced<T>) -> Result<(UrvNode<T>, Reduced<T>), S
     let (mut p, mut q) = (Reflectors::identity(n), Reflectors::identity(m));
     let (mut r, mut f, mut g) = (Mat::zeros(0, 0), Mat::zeros(0, kept), Mat::zeros(0, row_rank));
     if own > 0 {
-        let smallest = T::EPSILON * norm_frobenius(d.as_ref());
         let of_v = HouseholderQr::new(v.as_ref());
         (p, v) = (of_v.q, of_v.r);
         p.apply_on_right(&mut d);
         let of_d = HouseholderQr::new(d.as_ref().subcols(kept, own));
         (q, r) = (of_d.q, of_d.r);
-        if let Some(pivot) = (0..own).map(|j| r[(j, j)].to_f64().abs()).find(|pivot| !(*pivot > smallest)) {
-            return Err(format!("pivot {pivot:.3e}"));
+        if let Some(smallest) = singular_factor(r.transpose(), d.as_ref()) {
+            return Err(format!("smallest singular value about {smallest:.1e}"));
         }
         let mut first = d.as_ref().subcols(0, kept).to_owned();
         q.apply_transpose(first.as_mut());

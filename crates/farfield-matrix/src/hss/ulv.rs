@@ -22,6 +22,7 @@ use super::Hss;
 use super::orthonormal::{block_diagonal_product, stack};
 use super::passes::{downward, upward};
 use crate::cluster_tree::ClusterTree;
+use crate::condition::norm_1_estimate;
 use crate::error::MatrixError;
 use crate::householder::{HouseholderQr, Reflectors};
 use crate::linalg::{add_product, norm_frobenius, product};
@@ -101,8 +102,9 @@ impl<T: Scalar> Hss<T> {
     /// ```
     ///
     /// # Errors
-    /// [`MatrixError::Tree`] unless row and column clusters have equal sizes, [`MatrixError::Singular`] when a pivot is at most the rounding unit
-    /// times the norm of the block that it is in.
+    /// [`MatrixError::Tree`] unless row and column clusters have equal sizes, [`MatrixError::Singular`] when the smallest singular
+    /// value of a triangular factor is about the rounding unit of its block. It is never below that of the matrix: no matrix with a condition number
+    /// below `1 / (4 sqrt(m) eps)`, `m` the size of a block, is refused.
     pub fn ulv(&self) -> Result<HssUlv<T>, MatrixError> {
         self.check_square("ULV factorisation")?;
         let blocks = self.orthonormal()?;
@@ -115,9 +117,9 @@ impl<T: Scalar> Hss<T> {
                 let (joined, coupling) = join(&children, block.d.as_ref(), block.u.as_ref(), block.v.as_ref());
                 (joined, coupling, block.v.clone())
             };
-            let (mut node, reduced) = eliminate(joined).map_err(|pivot| {
+            let (mut node, reduced) = eliminate(joined).map_err(|smallest| {
                 let level = self.rows.cluster(i).level;
-                let place = format!("pivot {pivot:.3e} in node {i}, on level {level}");
+                let place = format!("smallest singular value about {smallest:.1e} in node {i}, on level {level}");
                 MatrixError::Singular { what: "ULV factorisation", place }
             })?;
             (node.coupling, node.v) = (coupling, v);
@@ -154,7 +156,8 @@ fn join<T: Scalar>(children: &[Reduced<T>], d: MatRef<T>, u: MatRef<T>, v: MatRe
     (Reduced { d: joined, u: block_diagonal_product(&of_u, u), v: block_diagonal_product(&of_v, v) }, coupling)
 }
 
-/// Decouples and eliminates as many rows as the rank of `U` leaves. The error is the pivot that vanishes.
+/// Decouples and eliminates as many rows as the rank of `U` leaves. The error is an estimate of the smallest singular value of a
+/// triangular factor that has none to speak of.
 fn eliminate<T: Scalar>(block: Reduced<T>) -> Result<(UlvNode<T>, Reduced<T>), f64> {
     let (m, k, col_rank) = (block.d.nrows(), block.u.ncols().min(block.d.nrows()), block.v.ncols());
     let empty = |rows, cols| Mat::zeros(rows, cols);
@@ -165,13 +168,12 @@ fn eliminate<T: Scalar>(block: Reduced<T>) -> Result<(UlvNode<T>, Reduced<T>), f
         return Ok((node, block));
     }
     let Reduced { mut d, u, mut v } = block;
-    let smallest = T::EPSILON * norm_frobenius(d.as_ref());
     let HouseholderQr { q, r: u } = HouseholderQr::new(u.as_ref());
     q.apply_transpose(d.as_mut());
     let HouseholderQr { q: p, r } = HouseholderQr::new(d.as_ref().subrows(k, m - k).transpose());
     let l = r.transpose().to_owned();
-    if let Some(pivot) = (0..m - k).map(|j| l[(j, j)].to_f64().abs()).find(|pivot| !(*pivot > smallest)) {
-        return Err(pivot);
+    if let Some(smallest) = singular_factor(l.as_ref(), d.transpose()) {
+        return Err(smallest);
     }
     let mut top = d.as_ref().subrows(0, k).to_owned();
     p.apply_on_right(&mut top);
@@ -373,6 +375,44 @@ pub(super) fn gathered<T: Scalar>(tree: &ClusterTree, blocks: Vec<Option<Mat<T>>
         }
     }
     out
+}
+
+/// A triangular block that cannot be inverted: `1 / ||L^-1||_1`, by estimate, when it is at most 4 rounding units of the longest column of `a`,
+/// the block that `L` is a factor of.
+pub(super) fn singular_factor<T: Scalar>(l: MatRef<T>, a: MatRef<T>) -> Option<f64> {
+    let longest = (0..a.ncols()).map(|j| norm_frobenius(a.subcols(j, 1))).fold(0.0, f64::max);
+    let pivots = (0..l.nrows()).map(|j| l[(j, j)].to_f64().abs());
+    if pivots.clone().any(|pivot| !(pivot > 0.0)) {
+        return Some(0.0);
+    }
+    let inverse = norm_1_estimate(&LowerInverse(l)).unwrap_or(f64::INFINITY);
+    let reciprocal = if inverse.is_finite() { 1.0 / inverse } else { 0.0 };
+    (l.nrows() > 0 && reciprocal <= 4.0 * T::EPSILON * longest).then_some(reciprocal)
+}
+
+/// The inverse of a lower triangular matrix.
+struct LowerInverse<'a, T>(MatRef<'a, T>);
+
+impl<T: Scalar> LinearOperator<T> for LowerInverse<'_, T> {
+    fn nrows(&self) -> usize {
+        self.0.nrows()
+    }
+
+    fn ncols(&self) -> usize {
+        self.0.nrows()
+    }
+
+    fn apply(&self, x: &Matrix<T>) -> Result<Matrix<T>, MatrixError> {
+        let mut x = x.clone();
+        solve_lower(self.0, &mut x.0);
+        Ok(x)
+    }
+
+    fn apply_transpose(&self, x: &Matrix<T>) -> Result<Matrix<T>, MatrixError> {
+        let mut x = x.clone();
+        solve_upper(self.0.transpose(), &mut x.0);
+        Ok(x)
+    }
 }
 
 /// `X <- L^-1 X`.
