@@ -62,6 +62,17 @@ pub enum Profile {
     },
 }
 
+impl Profile {
+    /// The value at distance zero, or 0 where it is not finite: what lanes beyond a block may take.
+    fn limit(self) -> f64 {
+        match self {
+            Self::Inverse | Self::Logarithm | Self::CosineOverDistance { .. } => 0.0,
+            Self::ShiftedInverse { shift } => 1.0 / shift,
+            _ => 1.0,
+        }
+    }
+}
+
 /// A radial kernel function and what it is at distance zero.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Radial {
@@ -261,7 +272,11 @@ struct Common<V> {
 impl<V: Copy> Common<V> {
     #[inline(always)]
     unsafe fn new<S: Simd<V = V>>(radial: &Radial) -> Self {
-        let at_zero = radial.at_zero.map_or(0.0, |z| if radial.scale == 0.0 { 0.0 } else { z / radial.scale });
+        let at_zero = match radial.at_zero {
+            Some(_) if radial.scale == 0.0 => 0.0,
+            Some(value) => value / radial.scale,
+            None => radial.profile.limit(),
+        };
         // SAFETY: the caller vouches for the instruction set.
         let splat = |x: f64| unsafe { S::splat(S::T::from_f64(x)) };
         let (softening, scale) = (splat(radial.softening), splat(radial.scale));

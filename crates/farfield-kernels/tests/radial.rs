@@ -177,6 +177,22 @@ fn distance_zero_has_the_stated_value() {
             radial.block(x.range(4..5), x.range(4..5), &mut entry).unwrap();
             assert_eq!(entry, [value]);
         }
+        // Products keep the value of regular functions at zero, in whole vectors and in what is left of them.
+        for profile in [
+            Profile::Gaussian { a: 1.0 },
+            Profile::InverseMultiquadric { a: 1.0 },
+            Profile::ShiftedInverse { shift: 0.5 },
+        ] {
+            let radial = Radial { profile, scale: 3.0, softening: 0.0, at_zero: None };
+            let mut block = vec![0.0; 21 * 21];
+            radial.block(x.all(), x.all(), &mut block).unwrap();
+            let mut sums = vec![0.0; 21];
+            radial.add_product(x.all(), x.all(), &[1.0; 21], &mut sums).unwrap();
+            for (j, sum) in sums.iter().enumerate() {
+                assert!((sum - block[21 * j..21 * (j + 1)].iter().sum::<f64>()).abs() < 1e-12);
+            }
+            assert!((block[0] - 3.0 * scalar(profile, 0.0).0).abs() < 1e-14);
+        }
     });
 }
 

@@ -225,15 +225,15 @@ impl<'a, T: Scalar> Problem<'a, T> {
         let sample = RowSample::new(self.entries, options.seed)?;
         let norm = sample.norm();
         let tolerance = options.accuracy.absolute_for(norm);
-        let (mut factor, mut samples, mut order) = (1.0, 2.0, 3);
+        // Where skeletons start: errors of nested bases and of the samples not taken make up for the factor.
+        let (mut factor, mut samples, mut order) = (0.01, 4.0, 3);
         let mut reached = f64::INFINITY;
         for _ in 0..ATTEMPTS {
             let bases = self.bases(factor * tolerance, samples, order)?;
             self.within_budget(near, self.coupling(&bases))?;
             let capped = bases.capped;
-            let bases_rows = bases.rows.clone();
             let mut h = self.assemble(&bases, options.storage);
-            let (bound, estimate) = sample.bound(&h, options.failure);
+            let (bound, _) = sample.bound(&h, options.failure);
             reached = bound.value;
             if bound.value <= tolerance {
                 if let (Some(_), true) = (self.kernel, options.storage != H2Storage::Recomputed) {
@@ -259,9 +259,8 @@ impl<'a, T: Scalar> Problem<'a, T> {
                 };
                 return Err(MatrixError::Tolerance { what: "H2-matrix", tolerance, reached, limit });
             }
-            let _ = (estimate, bases_rows);
             factor *= (0.7 * tolerance / bound.value).clamp(0.02, 0.7);
-            samples *= 1.3;
+            samples *= 1.5;
             order += 1 + usize::from(bound.value > 30.0 * tolerance);
         }
         let limit = format!("{ATTEMPTS} attempts with tighter bases");

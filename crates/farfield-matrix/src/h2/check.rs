@@ -34,12 +34,9 @@ impl<T: Scalar> RowSample<T> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let rows = if m <= ROWS { (0..m).collect() } else { rand::seq::index::sample(&mut rng, m, ROWS).into_vec() };
         let all: Vec<usize> = (0..n).collect();
-        let mut exact = Matrix::zeros(n, rows.len());
-        let mut row = vec![T::ZERO; n];
-        for (j, &i) in rows.iter().enumerate() {
-            entries.block(&[i], &all, &mut row);
-            exact.col_mut(j).copy_from_slice(&row);
-        }
+        let mut block = vec![T::ZERO; n * rows.len()];
+        entries.block(&rows, &all, &mut block);
+        let exact = Matrix::from_fn(n, rows.len(), |i, j| block[j + i * rows.len()]);
         if let Some((col, j)) = exact.first_non_finite() {
             return Err(MatrixError::Entry { row: rows[j], col, value: exact[(col, j)].to_f64() });
         }

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use farfield_kernels::Stored;
+
 use super::H2Matrix;
-use super::storage::{Blocks, Numbers, Recomputed};
+use super::storage::{Block, Blocks, Numbers, Recomputed};
 use crate::cluster_tree::ClusterTree;
 use crate::error::MatrixError;
 use crate::linalg::{norm_frobenius, product};
@@ -156,19 +158,13 @@ impl<T: Scalar> H2Matrix<T> {
             let leaf = leaf_of(&self.rows.tree, places[i]);
             for (s, row) in self.rows.row(leaf, places[i]) {
                 for &(b, flipped) in &of[s] {
-                    let (m, n) = self.size(b);
+                    let m = self.size(b).0;
                     let t = if flipped { self.pair(b).0 } else { self.pair(b).1 };
-                    self.numbers(b, &mut numbers);
                     if b < self.far.len() {
                         let to = &mut far.col_mut(j)[self.cols.coefficients(t)];
-                        let block = farfield_kernels::Stored::Full(&numbers);
-                        let done = if flipped {
-                            block.add_products((m, n), Some((&row, to)), None)
-                        } else {
-                            block.add_products((m, n), None, Some((&row, to)))
-                        };
-                        debug_assert!(done.is_ok());
+                        self.add_coupling(b, flipped, &row, to, &mut numbers);
                     } else {
+                        self.numbers(b, &mut numbers);
                         let at = places[i] - self.rows.tree.cluster(s).range.start;
                         let to = &mut near.col_mut(j)[self.cols.tree.cluster(t).range.clone()];
                         for (k, to) in to.iter_mut().enumerate() {
@@ -184,6 +180,26 @@ impl<T: Scalar> H2Matrix<T> {
             out.col_mut(j).iter_mut().for_each(|x| *x *= self.factor);
         }
         out
+    }
+
+    /// `to += B^T from`, or `to += B from` if flipped, for far block `i`.
+    fn add_coupling(&self, i: usize, flipped: bool, from: &[T], to: &mut [T], scratch: &mut Vec<T>) {
+        let forward = |block: Stored<T>, to: &mut [T]| {
+            let products = if flipped { (Some((from, to)), None) } else { (None, Some((from, to))) };
+            block.add_products(self.size(i), products.0, products.1)
+        };
+        let done = match self.view(i) {
+            Block::Stored(block) => forward(block, to),
+            Block::Points(evaluator, distinct, x, y) => match evaluator.radial(distinct) {
+                Some(radial) if flipped => radial.add_product(x, y, from, to),
+                Some(radial) => radial.add_product(y, x, from, to),
+                None => {
+                    self.numbers(i, scratch);
+                    forward(Stored::Full(&scratch[..]), to)
+                }
+            },
+        };
+        debug_assert!(done.is_ok());
     }
 
     /// The entry at places of the tree orders; `find` gives the block of two clusters.

@@ -135,17 +135,15 @@ fn decompose<T: Scalar>(
     loop {
         let folded = m.min(folded_to);
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        // Row and factor of every sample.
-        let places: Vec<(usize, T)> = (samples.iter().enumerate())
-            .map(|(i, &(_, weight))| {
-                let sign = if m > folded && rng.random::<bool>() { -weight } else { weight };
-                (i % folded, T::from_f64(sign))
-            })
+        let factors: Vec<T> = (samples.iter())
+            .map(|&(_, weight)| T::from_f64(if m > folded && rng.random::<bool>() { -weight } else { weight }))
             .collect();
         let mut sketch = vec![T::ZERO; folded * n];
         for (to, from) in sketch.chunks_exact_mut(folded.max(1)).zip(block.chunks_exact(m.max(1))) {
-            for (&(row, factor), &x) in places.iter().zip(from) {
-                to[row] += factor * x;
+            for (from, factors) in from.chunks(folded).zip(factors.chunks(folded)) {
+                for ((to, &x), &factor) in to.iter_mut().zip(from).zip(factors) {
+                    *to += factor * x;
+                }
             }
         }
         let id = interpolative(sketch, folded, n, tolerance, cap);
