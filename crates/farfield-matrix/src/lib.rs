@@ -49,10 +49,12 @@
 
 mod accuracy;
 mod block_tree;
+pub mod bounds;
 mod certificate;
 mod cluster_tree;
 mod entries;
 pub mod error;
+pub mod file;
 pub mod hodlr;
 pub mod hss;
 mod linalg;
@@ -60,6 +62,7 @@ mod low_rank;
 mod matrix;
 mod operator;
 mod points;
+pub mod rank_growth;
 mod scalar;
 
 pub use accuracy::Accuracy;
