@@ -133,22 +133,23 @@ fn files_cut_short_or_with_a_byte_changed_are_errors_or_other_numbers() {
     let of_hodlr = std::fs::read(&path).unwrap();
     file::save(&path, &hss, None).unwrap();
     let of_hss = std::fs::read(&path).unwrap();
-    for length in (0..of_hodlr.len()).step_by(37).chain([of_hodlr.len() - 1]) {
+    for length in (0..of_hodlr.len()).step_by(61).chain([of_hodlr.len() - 1]) {
         assert!(survives::<Hodlr<f64>>(&path, &of_hodlr[..length]), "cut to {length} bytes");
     }
     let mut longer = of_hodlr.clone();
     longer.push(0);
     assert!(survives::<Hodlr<f64>>(&path, &longer));
     let mut refusals = 0;
-    for at in 0..of_hodlr.len() {
-        for change in [0x01, 0x80, 0xff] {
-            let mut bytes = of_hodlr.clone();
-            bytes[at] ^= change;
-            refusals += usize::from(survives::<Hodlr<f64>>(&path, &bytes));
-        }
+    for at in (0..of_hodlr.len()).step_by(5) {
+        let mut bytes = of_hodlr.clone();
+        bytes[at] ^= [0x01, 0x80, 0xff][at % 3];
+        refusals += usize::from(survives::<Hodlr<f64>>(&path, &bytes));
     }
-    assert!(refusals > of_hodlr.len(), "most changes of the header, the tree and the ranks are noticed: {refusals}");
-    for at in 0..of_hss.len() {
+    assert!(
+        2 * refusals > of_hodlr.len(),
+        "most changes of the header, the tree and the ranks are noticed: {refusals}"
+    );
+    for at in (0..of_hss.len()).step_by(7) {
         let mut bytes = of_hss.clone();
         bytes[at] ^= 0x40;
         survives::<Hss<f64>>(&path, &bytes);
