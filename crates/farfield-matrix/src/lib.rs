@@ -50,12 +50,14 @@
 mod accuracy;
 mod adaptive_blocks;
 mod block_tree;
+pub mod bounds;
 mod certificate;
 mod cluster_tree;
 mod condition;
 mod cross_approximation;
 mod entries;
 pub mod error;
+pub mod file;
 pub mod h2;
 mod hmatrix;
 pub mod hodlr;
@@ -71,6 +73,7 @@ mod matrix;
 mod norms;
 mod operator;
 mod points;
+pub mod rank_growth;
 mod scalar;
 
 pub use accuracy::Accuracy;

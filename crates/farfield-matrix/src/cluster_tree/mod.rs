@@ -193,6 +193,58 @@ impl ClusterTree {
         })
     }
 
+    /// The tree with these clusters, breadth first, each given by its number of indices and of children; the user's index at every
+    /// place; and the boxes of the clusters.
+    ///
+    /// # Errors
+    /// [`MatrixError::Tree`] when that is no tree.
+    pub(crate) fn from_sizes(
+        sizes: &[[usize; 2]],
+        order: Vec<usize>,
+        boxes: Option<Vec<BoundingBox>>,
+    ) -> Result<Self, MatrixError> {
+        let bad = |reason: &str| Err(MatrixError::Tree { reason: reason.to_owned() });
+        let n = order.len();
+        check(n, 1)?;
+        let mut seen = vec![false; n];
+        if order.iter().any(|&i| i >= n || std::mem::replace(&mut seen[i], true)) {
+            return bad("the order of the indices is no permutation");
+        }
+        // Read one after the other, clusters have the next ones as children, and all are used up.
+        let mut next = 1usize;
+        for (c, &[size, children]) in sizes.iter().enumerate() {
+            if children == 0 {
+                continue;
+            }
+            let Some(parts) = next.checked_add(children).and_then(|end| sizes.get(next..end)) else {
+                return bad("children beyond the last cluster");
+            };
+            let sum = parts.iter().try_fold(0usize, |sum, part| sum.checked_add(part[0]));
+            if next <= c || sum != Some(size) {
+                return bad("a cluster is not the sum of its children");
+            }
+            next += children;
+        }
+        if sizes.first().map(|root| root[0]) != Some(n) || next != sizes.len() {
+            return bad("the clusters do not make up one tree of all indices");
+        }
+        let (mut at, mut end) = (0, 1);
+        let mut tree = Self::breadth_first(n, |_, _| {
+            let parts = sizes[end..end + sizes[at][1]].iter().map(|part| part[0]).collect::<Vec<_>>();
+            (at, end) = (at + 1, end + parts.len());
+            parts
+        });
+        if let Some(boxes) = boxes {
+            if boxes.len() != tree.clusters.len() {
+                return bad("there must be one box a cluster");
+            }
+            for (cluster, bounds) in tree.clusters.iter_mut().zip(boxes) {
+                cluster.bounding_box = Some(bounds);
+            }
+        }
+        Ok(Self { order, ..tree })
+    }
+
     /// Whether two trees have the same clusters but for their sizes.
     pub fn same_shape(&self, other: &Self) -> bool {
         let children = |tree: &Self| tree.clusters.iter().map(|c| c.children.clone()).collect::<Vec<_>>();

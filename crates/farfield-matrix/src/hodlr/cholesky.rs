@@ -205,6 +205,13 @@ impl<T: Scalar> HodlrCholesky<T> {
     }
 }
 
+impl<T: Scalar> std::fmt::Debug for HodlrCholesky<T> {
+    /// The sizes, not the numbers.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HodlrCholesky").field("hodlr", &self.hodlr).field("bytes", &self.memory_bytes()).finish()
+    }
+}
+
 impl<T: Scalar> LinearOperator<T> for HodlrCholesky<T> {
     fn nrows(&self) -> usize {
         self.hodlr.order()

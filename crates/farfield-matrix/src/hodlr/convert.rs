@@ -1,7 +1,7 @@
 //! HSS to HODLR, exactly, and HODLR to HSS, to a tolerance.
 //!
-//! The block between two children `i, j` of an HSS node is `U_i D_ij V_j^T` with the bases written out in terms of the indices of the children:
-//! a low-rank block. The other way nested bases have to be found: on every node, from the leaves up, an orthonormal basis of the
+//! The block between two children `i, j` of an HSS node is `U_i D_ij V_j^T` with the bases written out in terms of the indices of the children,
+//! a low-rank block; `D_ii`, which the telescopic form allows, is handed down to child `i` first. The other way nested bases have to be found: on every node, from the leaves up, an orthonormal basis of the
 //! columns of everything right and left of its diagonal block, which are the factors of its own blocks and of those of its ancestors,
 //! restricted and expressed in the bases of its children; the same for its rows. Dropping singular values there makes errors that are orthogonal to each other:
 //! those of the rows add in squares, so do those of the columns. Xia et al., Numer. Linear Algebra Appl. 17 (2010).
@@ -33,26 +33,35 @@ impl<T: Scalar> Hodlr<T> {
         }
         let tree = a.rows().clone();
         let (u, v) = (written_out(&tree, |c| a.u(c)), written_out(&tree, |c| a.v(c)));
-        let nodes = (tree.clusters().iter().enumerate())
-            .map(|(c, cluster)| {
-                if cluster.is_leaf() {
-                    return Node::Leaf(a.d(c).to_owned());
+        // The middle of every node: its D, and what the parent's middle does to it, U_c M_cc V_c^T.
+        let mut middles: Vec<Mat<T>> = (0..tree.clusters().len()).map(|c| a.d(c).to_owned()).collect();
+        let mut nodes = Vec::with_capacity(middles.len());
+        for (c, cluster) in tree.clusters().iter().enumerate() {
+            let middle = std::mem::replace(&mut middles[c], Mat::zeros(0, 0));
+            if cluster.is_leaf() {
+                nodes.push(Node::Leaf(middle));
+                continue;
+            }
+            let first = cluster.children.start;
+            let start = |basis: &[Mat<T>], i: usize| basis[first..first + i].iter().map(|b| b.ncols()).sum::<usize>();
+            let part = |i: usize, j: usize| {
+                let (rows, cols) = (u[first + i].ncols(), v[first + j].ncols());
+                middle.as_ref().submatrix(start(&u, i), start(&v, j), rows, cols)
+            };
+            for (i, child) in cluster.children.clone().enumerate() {
+                let left = product(a.u(child), part(i, i));
+                add_product(middles[child].as_mut(), T::ONE, left.as_ref(), a.v(child).transpose());
+            }
+            let block = |(i, j): (usize, usize)| {
+                let (u, v) = (&u[first + i], &v[first + j]);
+                if u.ncols() <= v.ncols() {
+                    LowRank { u: u.clone(), v: product(v.as_ref(), part(i, j).transpose()) }
+                } else {
+                    LowRank { u: product(u.as_ref(), part(i, j)), v: v.clone() }
                 }
-                let first = cluster.children.start;
-                let before = |basis: &[Mat<T>], i: usize| basis[first..first + i].iter().map(|b| b.ncols()).sum();
-                let block = |(i, j): (usize, usize)| {
-                    let (row, col): (usize, usize) = (before(&u, i), before(&v, j));
-                    let (u, v) = (&u[first + i], &v[first + j]);
-                    let d = a.d(c).submatrix(row, col, u.ncols(), v.ncols());
-                    if u.ncols() <= v.ncols() {
-                        LowRank { u: u.clone(), v: product(v.as_ref(), d.transpose()) }
-                    } else {
-                        LowRank { u: product(u.as_ref(), d), v: v.clone() }
-                    }
-                };
-                Node::Split(pairs(cluster.children.len()).map(block).collect())
-            })
-            .collect();
+            };
+            nodes.push(Node::Split(pairs(cluster.children.len()).map(block).collect()));
+        }
         Self::assemble(tree, nodes)
     }
 

@@ -207,6 +207,13 @@ impl<T: Scalar> HodlrFactorization<T> {
     }
 }
 
+impl<T: Scalar> std::fmt::Debug for HodlrFactorization<T> {
+    /// The sizes, not the numbers.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HodlrFactorization").field("hodlr", &self.hodlr).field("bytes", &self.memory_bytes()).finish()
+    }
+}
+
 impl<T: Scalar> LinearOperator<T> for HodlrFactorization<T> {
     fn nrows(&self) -> usize {
         self.hodlr.order()

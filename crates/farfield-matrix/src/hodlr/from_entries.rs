@@ -3,7 +3,8 @@
 //! Leaves are filled; every low-rank block is found by adaptive cross approximation with partial pivoting (Bebendorf & Rjasanow,
 //! Computing 70 (2003)): a row of the residual, its largest entry, the column through it. It stops when a cross is small, and then looks
 //! at rows and columns drawn at random: if their residual is above the tolerance the worst row is the next pivot. What it found is
-//! truncated. Cost: `O((m + n) r^2)` and `O((m + n) r)` entries a block.
+//! truncated. The first and the last row and column, where the clusters of a block usually touch, are always looked at: a band that
+//! reaches into the corner of a block that is zero otherwise would be missed by chance. Cost: `O((m + n) r^2)` and `O((m + n) r)` entries a block.
 
 use std::sync::Arc;
 
@@ -120,6 +121,9 @@ fn dense_block<T: Scalar>(
 /// The chance that is stated for one block whose sampled residual is below the tolerance while the whole is not.
 const FAILURE: f64 = 1e-8;
 
+/// Blocks of at most so many entries are looked at in full.
+const SMALL: usize = 1024;
+
 /// A block within the tolerance, a bound on its error, and the standing of that bound.
 fn compress<T: Scalar>(
     a: &(impl Entries<T> + ?Sized),
@@ -129,7 +133,7 @@ fn compress<T: Scalar>(
     cap: Option<usize>,
     random: &mut ChaCha8Rng,
 ) -> Result<(LowRank<T>, f64, Confidence), MatrixError> {
-    if rows.len() * cols.len() <= 256 {
+    if rows.len() * cols.len() <= SMALL {
         let block = dense_block(a, rows, cols)?;
         let (mut blocks, errors) = Candidates::new(vec![Block::Dense(block.as_ref())]).truncate(tolerance, cap);
         return Ok((blocks.swap_remove(0), errors[0], Confidence::Proven));
@@ -203,31 +207,41 @@ impl<T: Scalar, E: Entries<T> + ?Sized> Cross<'_, T, E> {
         Ok(size)
     }
 
-    /// An estimate of the Frobenius norm of the residual from random rows and columns, and the unused row where it is worst.
+    /// An estimate of the Frobenius norm of the residual, from random rows and columns and the outermost ones, and the unused row where
+    /// it is worst.
     fn sample(&self, random: &mut ChaCha8Rng) -> Result<(f64, Option<usize>), MatrixError> {
         let (m, n) = (self.rows.len(), self.cols.len());
         let count = if m.max(n) > 4096 { 2 } else { 4 };
         let (mut worst, mut found) = (0.0, None);
-        let (mut by_rows, mut by_cols) = (0.0, 0.0);
-        for _ in 0..count {
-            let row = random.random_range(0..m);
+        let (mut by_rows, mut by_cols, mut at_edges) = (0.0, 0.0, 0.0f64);
+        for k in 0..count + 2 {
+            let row = [0, m - 1].get(k).copied().unwrap_or_else(|| random.random_range(0..m));
             let size = norm(&self.residual_row(row)?);
-            by_rows += size * size * m as f64 / f64::from(count);
+            if k < 2 {
+                at_edges = at_edges.max(size);
+            } else {
+                by_rows += size * size * m as f64 / count as f64;
+            }
             if size > worst && !self.used[row] {
                 (worst, found) = (size, Some(row));
             }
         }
-        for _ in 0..count {
-            let residual = self.residual_col(random.random_range(0..n))?;
+        for k in 0..count + 2 {
+            let col = [0, n - 1].get(k).copied().unwrap_or_else(|| random.random_range(0..n));
+            let residual = self.residual_col(col)?;
             let size = norm(&residual);
-            by_cols += size * size * n as f64 / f64::from(count);
-            if size > worst {
-                if let Some(row) = furthest(&residual, |i| !self.used[i]) {
-                    (worst, found) = (size, Some(row));
-                }
+            if k < 2 {
+                at_edges = at_edges.max(size);
+            } else {
+                by_cols += size * size * n as f64 / count as f64;
+            }
+            if size > worst
+                && let Some(row) = furthest(&residual, |i| !self.used[i])
+            {
+                (worst, found) = (size, Some(row));
             }
         }
-        Ok((by_rows.max(by_cols).sqrt(), found))
+        Ok((by_rows.max(by_cols).sqrt().max(at_edges), found))
     }
 
     fn residual_row(&self, row: usize) -> Result<Vec<T>, MatrixError> {

@@ -65,12 +65,22 @@ pub struct Hodlr<T> {
 }
 
 /// What a cluster holds.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Node<T> {
     /// The dense diagonal block of a leaf.
     Leaf(Mat<T>),
     /// The blocks between `k` children: `(i, j)`, `i != j`, at [`pair`].
     Split(Vec<LowRank<T>>),
+}
+
+impl<T: Scalar> PartialEq for Node<T> {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Leaf(a), Self::Leaf(b)) => a.shape() == b.shape() && a == b,
+            (Self::Split(a), Self::Split(b)) => a == b,
+            _ => false,
+        }
+    }
 }
 
 /// The place of block `(i, j)` between `k` children.
@@ -118,6 +128,17 @@ impl<T: Scalar> Hodlr<T> {
             })
             .collect();
         Self { tree, nodes: Arc::new(nodes), positions: Arc::default() }
+    }
+
+    /// The identity.
+    pub fn identity(tree: impl Into<Arc<ClusterTree>>) -> Self {
+        let mut one = Self::zeros(tree);
+        for node in Arc::make_mut(&mut one.nodes) {
+            if let Node::Leaf(d) = node {
+                (0..d.nrows()).for_each(|i| d[(i, i)] = T::ONE);
+            }
+        }
+        one
     }
 
     /// The share of each block, in the order of [`Hodlr::blocks`], in the square of an error: levels as `weight` tells, within a level in
