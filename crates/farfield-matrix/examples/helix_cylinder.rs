@@ -110,7 +110,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let assemble = cpu_seconds() - start;
 
     if option("--only", "") == "assemble" {
-        println!("{{\"assemble\": {assemble:.2}, \"mib\": {:.0}}}", h.bytes() as f64 / 1048576.0);
+        println!("{{\"assemble\": {assemble:.2}, \"mib\": {:.0}}}", h.memory_bytes() as f64 / 1048576.0);
         return Ok(());
     }
 
@@ -154,21 +154,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let solve = (cpu_seconds() - start) / 5.0;
     let ax = shifted.apply(&x)?;
     let residual = ax.col(0).iter().zip(b.col(0)).map(|(p, q)| (p - q).powi(2)).sum::<f64>().sqrt();
-    let (sign, log_determinant) = lu.log_determinant();
+    let determinant = lu.log_determinant();
     println!(
         "{{\"n\": {n}, \"off_diagonal_norm\": {:.4e}, \"leaf\": {leaf}, \"eta\": {eta}, \"tolerance\": {tolerance}, \"kernel\": \"{kernel}\", \"assemble\": {assemble:.2}, \
          \"apply\": {apply:.4}, \"lu\": {factor:.2}, \"solve\": {solve:.3}, \"mib\": {:.0}, \"lu_mib\": {:.0}, \
          \"off_diagonal_error\": {:.2e}, \"certificate\": {:.2e}, \"lu_certificate\": {:.2e}, \"residual\": {:.2e}, \
          \"max_rank\": {}, \"log_determinant\": {:.10}}}",
         (norm * n as f64 / sampled.len() as f64).sqrt(),
-        h.bytes() as f64 / 1048576.0,
+        h.memory_bytes() as f64 / 1048576.0,
         lu.stored() as f64 * 8.0 / 1048576.0,
         (error / norm).sqrt(),
         certificate.frobenius.value / certificate.norm,
         lu_certificate.frobenius.value / lu_certificate.norm,
         residual / b.norm_frobenius(),
         certificate.max_rank(),
-        sign * log_determinant,
+        determinant.ln_abs,
     );
     Ok(())
 }

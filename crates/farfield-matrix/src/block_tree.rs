@@ -141,6 +141,19 @@ impl BlockTree {
     }
 }
 
+/// A leaf of a hierarchical matrix, as a drawing or a report needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leaf {
+    /// Its rows, in tree order.
+    pub rows: Range<usize>,
+    /// Its columns, in tree order.
+    pub cols: Range<usize>,
+    /// 0 for the root.
+    pub level: usize,
+    /// The rank of a leaf of low rank; `None` for a dense one.
+    pub rank: Option<usize>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -49,14 +49,8 @@ impl<T: Scalar> LowRank<T> {
         Self::from_svd(svd(a), tolerance)
     }
 
-    /// Truncated to an error of at most `tolerance` in the Frobenius norm; `V` gets orthonormal columns. Returns the error, computed from the
-    /// triangular factors and not taken from the singular values.
-    /// Cost: O((m + n) k^2).
-    pub fn truncated(&self, tolerance: f64) -> (Self, f64) {
-        self.truncated_by(|_| tolerance)
-    }
-
-    /// As [`LowRank::truncated`], with a tolerance that depends on the Frobenius norm.
+    /// Truncated in the Frobenius norm to the tolerance that `tolerance` makes of the norm; `V` gets orthonormal columns. Returns the error, computed from the
+    /// triangular factors and not taken from the singular values. Cost: O((m + n) k^2).
     pub fn truncated_by(&self, tolerance: impl Fn(f64) -> f64) -> (Self, f64) {
         let (qu, ru) = qr(self.u.as_ref());
         let (qv, rv) = qr(self.v.as_ref());
@@ -106,7 +100,7 @@ mod tests {
             let true_error = distance(low.to_dense().as_ref(), a.as_ref());
             assert!(error <= tolerance && (true_error - error).abs() < 1e-13);
             let sum = low.plus(&low);
-            let (half, again) = sum.truncated(1e-13);
+            let (half, again) = sum.truncated_by(|_| 1e-13);
             assert_eq!((half.rank(), sum.rank()), (low.rank(), 2 * low.rank()));
             assert!(again <= 1e-13 && (half.norm_frobenius() - 2.0 * low.norm_frobenius()).abs() < 1e-12);
         }
@@ -115,7 +109,7 @@ mod tests {
     #[test]
     fn rank_zero_and_transposes() {
         let zero = LowRank::<f64>::zero(3, 2);
-        assert_eq!((zero.norm_frobenius(), zero.truncated(0.1).0.rank(), zero.stored()), (0.0, 0, 0));
+        assert_eq!((zero.norm_frobenius(), zero.truncated_by(|_| 0.1).0.rank(), zero.stored()), (0.0, 0, 0));
         assert_eq!(zero.transpose().to_dense(), Mat::<f64>::zeros(2, 3));
     }
 }

@@ -54,18 +54,18 @@ impl<'a> Writer<'a> {
 
     /// The numbers of the matrix, in pieces that follow one another.
     pub(super) fn values<T: Scalar, I: Iterator<Item = &'a [T]>>(&mut self, count: usize, pieces: impl Fn() -> I + 'a) {
-        let wide = size_of::<T>() == 8;
         let write = move |out: &mut dyn Write| {
-            for piece in pieces() {
-                for &x in piece {
-                    // Exact either way: T is f32 or f64.
-                    let x = x.to_f64();
-                    if wide { out.write_all(&x.to_le_bytes())? } else { out.write_all(&(x as f32).to_le_bytes())? }
-                }
-            }
-            Ok(())
+            pieces().try_for_each(|piece| piece.iter().try_for_each(|&x| write_number(out, x)))
         };
-        let (dtype, size) = if wide { ("F64", 8) } else { ("F32", 4) };
+        let (dtype, size) = if size_of::<T>() == 8 { ("F64", 8) } else { ("F32", 4) };
+        self.tensor("values", dtype, size, &[count], Box::new(write));
+    }
+
+    /// The numbers of the matrix, all at once.
+    pub(super) fn owned_values<T: Scalar>(&mut self, values: Vec<T>) {
+        let (dtype, size) = if size_of::<T>() == 8 { ("F64", 8) } else { ("F32", 4) };
+        let count = values.len();
+        let write = move |out: &mut dyn Write| values.iter().try_for_each(|&x| write_number(out, x));
         self.tensor("values", dtype, size, &[count], Box::new(write));
     }
 
@@ -123,6 +123,13 @@ impl<'a> Writer<'a> {
         }
         Ok(())
     }
+}
+
+/// One number in its own precision, little-endian.
+fn write_number<T: Scalar>(out: &mut dyn Write, x: T) -> std::io::Result<()> {
+    // Exact either way: T is f32 or f64.
+    let x = x.to_f64();
+    if size_of::<T>() == 8 { out.write_all(&x.to_le_bytes()) } else { out.write_all(&(x as f32).to_le_bytes()) }
 }
 
 /// A file that was read.

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `format` | `farfield-matrix` |
 //! | `version` | `1` |
-//! | `kind` | `hodlr`, `hss` |
+//! | `kind` | `hodlr`, `hss`, `h`, `h2` |
 //! | `scalar` | `f32`, `f64` |
 //! | `certificate` | that of the build, as JSON; may be missing |
 //!
@@ -16,6 +16,8 @@
 //! A kind of matrix is added by implementing [`FileFormat`].
 
 mod container;
+mod h2;
+mod hmatrix;
 mod hodlr;
 mod hss;
 mod tree;

@@ -32,11 +32,12 @@ use std::sync::Arc;
 
 pub use build::{H2Basis, H2Options, H2Storage};
 
+use crate::block_tree::Leaf;
 use crate::certificate::LevelRanks;
 use crate::cluster_tree::ClusterTree;
 use crate::scalar::Scalar;
-use basis::ClusterBasis;
-use storage::Blocks;
+pub(crate) use basis::ClusterBasis;
+use storage::{Blocks, Numbers};
 
 /// An H2-matrix.
 #[derive(Clone)]
@@ -52,6 +53,17 @@ pub struct H2Matrix<T> {
     blocks: Blocks<T>,
     /// A factor of the whole matrix.
     factor: T,
+}
+
+/// The parts of an H2-matrix with stored blocks: `values` block after block, far ones first, each column by column.
+pub(crate) struct H2Parts<T> {
+    pub rows: Arc<ClusterBasis<T>>,
+    pub cols: Arc<ClusterBasis<T>>,
+    pub mirrored: bool,
+    pub far: Vec<(usize, usize)>,
+    pub near: Vec<(usize, usize)>,
+    pub values: Vec<T>,
+    pub factor: T,
 }
 
 impl<T: Scalar> H2Matrix<T> {
@@ -103,6 +115,59 @@ impl<T: Scalar> H2Matrix<T> {
     /// Far blocks and near blocks; of a symmetric kernel matrix those that are kept.
     pub fn block_counts(&self) -> (usize, usize) {
         (self.far.len(), self.near.len())
+    }
+
+    /// The blocks, far ones first; of a symmetric kernel matrix both halves.
+    pub fn leaves(&self) -> Vec<Leaf> {
+        let (rows, cols) = (&self.rows.tree, &self.cols.tree);
+        let leaf = |s: usize, t: usize, rank: Option<usize>| Leaf {
+            rows: rows.cluster(s).range.clone(),
+            cols: cols.cluster(t).range.clone(),
+            level: rows.cluster(s).level.max(cols.cluster(t).level),
+            rank,
+        };
+        let far = self.far.iter().map(|&(s, t)| (s, t, Some(self.rows.rank(s).min(self.cols.rank(t)))));
+        let blocks = far.chain(self.near.iter().map(|&(s, t)| (s, t, None)));
+        let both =
+            |(s, t, rank)| std::iter::once((s, t, rank)).chain((self.mirrored && s != t).then_some((t, s, rank)));
+        blocks.flat_map(both).map(|(s, t, rank)| leaf(s, t, rank)).collect()
+    }
+
+    pub(crate) fn row_basis(&self) -> &ClusterBasis<T> {
+        &self.rows
+    }
+
+    pub(crate) fn col_basis(&self) -> &ClusterBasis<T> {
+        &self.cols
+    }
+
+    pub(crate) fn is_mirrored(&self) -> bool {
+        self.mirrored
+    }
+
+    pub(crate) fn far_pairs(&self) -> &[(usize, usize)] {
+        &self.far
+    }
+
+    pub(crate) fn near_pairs(&self) -> &[(usize, usize)] {
+        &self.near
+    }
+
+    pub(crate) fn factor(&self) -> T {
+        self.factor
+    }
+
+    /// The matrix with these parts, blocks stored. The caller vouches for their sizes.
+    pub(crate) fn from_parts(parts: H2Parts<T>) -> Self {
+        let H2Parts { rows, cols, mirrored, far, near, values, factor } = parts;
+        let far_sizes = far.iter().map(|&(s, t)| rows.rank(s) * cols.rank(t));
+        let near_sizes = near.iter().map(|&(s, t)| rows.tree.cluster(s).len() * cols.tree.cluster(t).len());
+        let mut starts = vec![0];
+        for size in far_sizes.chain(near_sizes) {
+            starts.push(starts[starts.len() - 1] + size);
+        }
+        let blocks = Blocks::Stored { starts: Arc::new(starts), numbers: Arc::new(Numbers::Full(values)) };
+        Self { rows, cols, mirrored, far, near, blocks, factor }
     }
 
     /// `self` times a factor. Cost: none.

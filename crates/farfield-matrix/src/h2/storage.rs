@@ -105,7 +105,7 @@ impl<T: Scalar> H2Matrix<T> {
     }
 
     /// The numbers of block `i`, column by column, without the factor.
-    pub(super) fn numbers(&self, i: usize, out: &mut Vec<T>) {
+    pub(crate) fn numbers(&self, i: usize, out: &mut Vec<T>) {
         let (m, n) = self.size(i);
         out.clear();
         match self.view(i) {

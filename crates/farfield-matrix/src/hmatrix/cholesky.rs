@@ -21,6 +21,7 @@ use crate::accuracy::Accuracy;
 use crate::certificate::{Certificate, LevelRanks};
 use crate::cluster_tree::ClusterTree;
 use crate::error::MatrixError;
+use crate::log_determinant::LogDeterminant;
 use crate::matrix::Matrix;
 use crate::operator::{LinearOperator, check_rows};
 use crate::scalar::Scalar;
@@ -292,9 +293,9 @@ impl<T: Scalar> HCholesky<T> {
         Ok(self.tree.to_user_order(&y))
     }
 
-    /// Logarithm of the determinant, which is positive.
-    pub fn log_determinant(&self) -> f64 {
-        self.factor.log_determinant()
+    /// The determinant, which is positive.
+    pub fn log_determinant(&self) -> LogDeterminant {
+        LogDeterminant { sign: 1, ln_abs: self.factor.log_determinant() }
     }
 }
 

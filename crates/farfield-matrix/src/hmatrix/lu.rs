@@ -29,6 +29,7 @@ use crate::certificate::{Certificate, LevelRanks};
 use crate::cluster_tree::ClusterTree;
 use crate::error::MatrixError;
 use crate::linalg::max_abs;
+use crate::log_determinant::LogDeterminant;
 use crate::matrix::Matrix;
 use crate::operator::{LinearOperator, check_rows};
 use crate::scalar::Scalar;
@@ -345,10 +346,10 @@ impl<T: Scalar> HLu<T> {
     }
 
     /// Sign and logarithm of the absolute value of the determinant.
-    pub fn log_determinant(&self) -> (f64, f64) {
-        let (sign, log) = self.factor.log_determinant();
+    pub fn log_determinant(&self) -> LogDeterminant {
+        let (sign, ln_abs) = self.factor.log_determinant();
         let sign = sign * permutation_sign(self.rows.order()) * permutation_sign(self.cols.order());
-        (sign, log)
+        LogDeterminant { sign: if sign < 0.0 { -1 } else { 1 }, ln_abs }
     }
 }
 

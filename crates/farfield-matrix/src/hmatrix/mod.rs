@@ -22,16 +22,15 @@ mod multiply;
 mod sketch;
 mod triangular;
 
-use std::ops::Range;
 use std::sync::Arc;
 
-use crate::block_tree::BlockKind;
+use crate::block_tree::Leaf;
 use crate::certificate::LevelRanks;
 use crate::cluster_tree::ClusterTree;
 use crate::error::MatrixError;
 use crate::scalar::Scalar;
 
-use block::Block;
+pub(crate) use block::{Block, Split};
 pub use build::{Check, Compression, Division, HMatrixOptions};
 pub use cholesky::HCholesky;
 pub use lu::HLu;
@@ -67,21 +66,6 @@ pub struct HMatrix<T> {
     root: Arc<Block<T>>,
 }
 
-/// A leaf of an H-matrix, as a plot or a report needs it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HLeaf {
-    /// Its rows, in tree order.
-    pub rows: Range<usize>,
-    /// Its columns, in tree order.
-    pub cols: Range<usize>,
-    /// 0 for the root.
-    pub level: usize,
-    /// Dense or of low rank.
-    pub kind: BlockKind,
-    /// The rank of a leaf of low rank, the smaller side of a dense one.
-    pub rank: usize,
-}
-
 impl<T: Scalar> HMatrix<T> {
     /// Number of rows.
     pub fn nrows(&self) -> usize {
@@ -94,13 +78,22 @@ impl<T: Scalar> HMatrix<T> {
     }
 
     /// The clusters of the rows.
-    pub fn row_tree(&self) -> &Arc<ClusterTree> {
+    pub fn rows(&self) -> &Arc<ClusterTree> {
         &self.rows
     }
 
     /// The clusters of the columns.
-    pub fn col_tree(&self) -> &Arc<ClusterTree> {
+    pub fn cols(&self) -> &Arc<ClusterTree> {
         &self.cols
+    }
+
+    pub(crate) fn root(&self) -> &Block<T> {
+        &self.root
+    }
+
+    /// The matrix with this root block, whose splits are those of the trees. The caller vouches for it.
+    pub(crate) fn from_root(rows: Arc<ClusterTree>, cols: Arc<ClusterTree>, root: Block<T>) -> Self {
+        Self { rows, cols, root: Arc::new(root) }
     }
 
     /// Numbers stored.
@@ -109,28 +102,24 @@ impl<T: Scalar> HMatrix<T> {
     }
 
     /// Bytes of the stored numbers.
-    pub fn bytes(&self) -> usize {
+    pub fn memory_bytes(&self) -> usize {
         self.stored() * size_of::<T>()
     }
 
     /// The leaves, in the order of the recursion.
-    pub fn leaves(&self) -> Vec<HLeaf> {
+    pub fn leaves(&self) -> Vec<Leaf> {
         let mut leaves = Vec::new();
         self.root.for_leaves(0, 0, 0, &mut |row, col, level, leaf| {
             let (rows, cols) = (row..row + leaf.nrows(), col..col + leaf.ncols());
-            let (kind, rank) = match leaf {
-                Block::LowRank(a) => (BlockKind::LowRank, a.rank()),
-                _ => (BlockKind::Dense, rows.len().min(cols.len())),
-            };
-            leaves.push(HLeaf { rows, cols, level, kind, rank });
+            let rank = if let Block::LowRank(a) = leaf { Some(a.rank()) } else { None };
+            leaves.push(Leaf { rows, cols, level, rank });
         });
         leaves
     }
 
     /// The ranks of the leaves of low rank on each level of the block tree.
     pub fn ranks(&self) -> Vec<LevelRanks> {
-        let low = |leaf: HLeaf| (leaf.kind == BlockKind::LowRank).then_some((leaf.level, leaf.rank));
-        LevelRanks::of(self.leaves().into_iter().filter_map(low))
+        LevelRanks::of(self.leaves().into_iter().filter_map(|leaf| Some((leaf.level, leaf.rank?))))
     }
 
     /// `Ok` for a square matrix whose rows and columns have the same clusters.

@@ -19,9 +19,10 @@ use rayon::prelude::*;
 
 use super::apply::{child_rows, for_children};
 use super::factor::side_by_side;
-use super::{Hodlr, LogDeterminant, Node, pair, root_sum_of_squares};
+use super::{Hodlr, Node, pair, root_sum_of_squares};
 use crate::error::MatrixError;
 use crate::linalg::{add_product, norm_frobenius, product, qr};
+use crate::log_determinant::LogDeterminant;
 use crate::low_rank::LowRank;
 use crate::matrix::Matrix;
 use crate::operator::{LinearOperator, check_rows};

@@ -25,6 +25,7 @@ use super::lu::Lu;
 use super::{Hodlr, Node, pair, pairs};
 use crate::error::MatrixError;
 use crate::linalg::add_product;
+use crate::log_determinant::LogDeterminant;
 use crate::matrix::Matrix;
 use crate::operator::{LinearOperator, check_rows};
 use crate::scalar::Scalar;
@@ -42,15 +43,6 @@ enum Factor<T> {
     Leaf(Lu<T>),
     /// `W` of every child, and the factors of `K`.
     Split(Vec<Mat<T>>, Lu<T>),
-}
-
-/// A determinant, as its sign and the logarithm of its absolute value.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LogDeterminant {
-    /// `1` or `-1`.
-    pub sign: i32,
-    /// Natural logarithm of the absolute value.
-    pub ln_abs: f64,
 }
 
 /// Steps of iterative refinement at most.

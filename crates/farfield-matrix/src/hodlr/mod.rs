@@ -46,6 +46,7 @@ use std::sync::{Arc, OnceLock};
 use faer::Mat;
 
 use crate::accuracy::Accuracy;
+use crate::block_tree::Leaf;
 use crate::certificate::{Bound, Certificate, Confidence, LevelRanks};
 use crate::cluster_tree::ClusterTree;
 use crate::error::MatrixError;
@@ -53,7 +54,7 @@ use crate::low_rank::LowRank;
 use crate::scalar::Scalar;
 
 pub use cholesky::HodlrCholesky;
-pub use factor::{HodlrFactorization, LogDeterminant};
+pub use factor::HodlrFactorization;
 
 /// A square HODLR matrix, all of whose numbers are finite. A clone shares its numbers.
 #[derive(Clone)]
@@ -187,6 +188,28 @@ impl<T: Scalar> Hodlr<T> {
     /// The largest rank.
     pub fn rank(&self) -> usize {
         self.blocks().map(|(_, block)| block.rank()).max().unwrap_or(0)
+    }
+
+    /// The leaves, cluster by cluster.
+    pub fn leaves(&self) -> Vec<Leaf> {
+        let mut leaves = Vec::new();
+        for (cluster, node) in self.tree.clusters().iter().zip(self.nodes.iter()) {
+            let (rows, level) = (cluster.range.clone(), cluster.level);
+            match node {
+                Node::Leaf(_) => leaves.push(Leaf { rows: rows.clone(), cols: rows, level, rank: None }),
+                Node::Split(blocks) => {
+                    let child = |i: usize| self.tree.cluster(cluster.children.start + i).range.clone();
+                    let places = pairs(cluster.children.len()).zip(blocks);
+                    leaves.extend(places.map(|((i, j), block)| Leaf {
+                        rows: child(i),
+                        cols: child(j),
+                        level: level + 1,
+                        rank: Some(block.rank()),
+                    }));
+                }
+            }
+        }
+        leaves
     }
 
     /// Numbers stored.

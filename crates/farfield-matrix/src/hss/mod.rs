@@ -47,7 +47,7 @@ pub use from_products::{FromProducts, ProductOptions};
 pub use functions::SquareRoots;
 pub use least_squares::{HssLeastSquares, LeastSquaresSolution};
 pub use recover::{RecoverOptions, Recovered};
-pub use ulv::{HssUlv, LogDeterminant};
+pub use ulv::HssUlv;
 pub use ulv_cholesky::HssCholesky;
 
 use std::fmt;
@@ -56,10 +56,10 @@ use std::sync::Arc;
 use faer::{Mat, MatMut, MatRef};
 use farfield_kernels::{Block, HssLayout, NodeShape};
 
+use crate::block_tree::Leaf;
 use crate::cluster_tree::ClusterTree;
 use crate::error::MatrixError;
 use crate::scalar::Scalar;
-
 
 /// An HSS matrix: a tree of its rows and one of its columns, a layout and its parameters, all of them finite.
 #[derive(Clone, PartialEq)]
@@ -205,6 +205,25 @@ impl<T: Scalar> Hss<T> {
     /// Bytes that the parameters take (trees and layout, which matrices share, not counted).
     pub fn memory_bytes(&self) -> usize {
         size_of_val(self.data.as_slice())
+    }
+
+    /// The dense diagonal blocks of the leaves, and the blocks between siblings, whose rank is at most the smaller one of the two bases.
+    pub fn leaves(&self) -> Vec<Leaf> {
+        let nodes = self.layout.nodes();
+        let mut leaves = Vec::new();
+        for (i, node) in nodes.iter().enumerate() {
+            let level = self.rows.cluster(i).level;
+            if node.is_leaf() {
+                leaves.push(Leaf { rows: node.rows(), cols: node.cols(), level, rank: None });
+            }
+            for s in node.children() {
+                for t in node.children().filter(|t| *t != s) {
+                    let rank = Some(nodes[s].u.cols.min(nodes[t].v.cols));
+                    leaves.push(Leaf { rows: nodes[s].rows(), cols: nodes[t].cols(), level: level + 1, rank });
+                }
+            }
+        }
+        leaves
     }
 
     /// `D` of a node.

@@ -26,18 +26,10 @@ use crate::condition::norm_1_estimate;
 use crate::error::MatrixError;
 use crate::householder::{HouseholderQr, Reflectors};
 use crate::linalg::{add_product, norm_frobenius, product};
+use crate::log_determinant::LogDeterminant;
 use crate::matrix::Matrix;
 use crate::operator::{LinearOperator, check_rows};
 use crate::scalar::Scalar;
-
-/// A determinant as the sign and the logarithm of the absolute value.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LogDeterminant {
-    /// 1 or -1.
-    pub sign: f64,
-    /// Natural logarithm of `|det A|`.
-    pub log_abs: f64,
-}
 
 /// A ULV factorisation. As a [`LinearOperator`] it acts as the inverse: a direct solver, or a preconditioner.
 #[derive(Clone, Debug)]
@@ -97,7 +89,7 @@ impl<T: Scalar> Hss<T> {
     /// let x = ulv.solve(&Matrix::from_vector(&[0.0, 0.0, 0.0, 5.0]))?;
     /// assert!((0..4).all(|i| (x[(i, 0)] - (i + 1) as f64).abs() < 1e-13));
     /// let determinant = ulv.log_determinant(); // det A = 5
-    /// assert!(determinant.sign == 1.0 && (determinant.log_abs - 5f64.ln()).abs() < 1e-13);
+    /// assert!(determinant.sign == 1 && (determinant.ln_abs - 5f64.ln()).abs() < 1e-13);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
@@ -195,17 +187,17 @@ fn eliminate<T: Scalar>(block: Reduced<T>) -> Result<(UlvNode<T>, Reduced<T>), f
 /// `det A`: every factor is orthogonal, triangular or a permutation.
 fn determinant<T: Scalar>(nodes: &[UlvNode<T>], rows: &ClusterTree, cols: &ClusterTree) -> LogDeterminant {
     let mut negative = odd_permutation(rows.order()) != odd_permutation(cols.order());
-    let mut log_abs = 0.0;
+    let mut ln_abs = 0.0;
     for node in nodes {
         negative ^= node.q.negative_determinant() != node.p.negative_determinant();
         negative ^= node.eliminated() % 2 == 1 && node.kept() % 2 == 1;
         for j in 0..node.eliminated() {
             let pivot = node.l[(j, j)].to_f64();
             negative ^= pivot < 0.0;
-            log_abs += pivot.abs().ln();
+            ln_abs += pivot.abs().ln();
         }
     }
-    LogDeterminant { sign: if negative { -1.0 } else { 1.0 }, log_abs }
+    LogDeterminant { sign: if negative { -1 } else { 1 }, ln_abs }
 }
 
 /// Whether a permutation is odd: its length minus its number of cycles is.

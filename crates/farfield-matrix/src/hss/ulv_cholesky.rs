@@ -20,11 +20,12 @@ use faer::{Mat, Side};
 use super::Hss;
 use super::orthonormal::{block_diagonal_product, norm_frobenius as norm_of_blocks, stack};
 use super::passes::{downward, upward};
-use super::ulv::{LogDeterminant, gathered, range_of, solve_lower, solve_upper, split_rows};
+use super::ulv::{gathered, range_of, solve_lower, solve_upper, split_rows};
 use crate::cluster_tree::ClusterTree;
 use crate::error::MatrixError;
 use crate::householder::{HouseholderQr, Reflectors};
 use crate::linalg::{add_product, norm_frobenius, product, svd};
+use crate::log_determinant::LogDeterminant;
 use crate::matrix::Matrix;
 use crate::operator::{LinearOperator, check_rows};
 use crate::scalar::Scalar;
@@ -36,7 +37,7 @@ const WHAT: &str = "HSS Cholesky factorisation";
 pub struct HssCholesky<T> {
     tree: Arc<ClusterTree>,
     nodes: Vec<CholeskyNode<T>>,
-    log_abs: f64,
+    ln_abs: f64,
     asymmetry: f64,
 }
 
@@ -107,8 +108,8 @@ impl<T: Scalar> Hss<T> {
             return Err(MatrixError::NotPositiveDefinite { what: WHAT, place });
         }
         let logs = nodes.iter().map(|n| (0..n.l.nrows()).map(|j| n.l[(j, j)].to_f64().ln()).sum::<f64>());
-        let log_abs = 2.0 * logs.sum::<f64>();
-        Ok(HssCholesky { tree: self.rows.clone(), nodes, log_abs, asymmetry })
+        let ln_abs = 2.0 * logs.sum::<f64>();
+        Ok(HssCholesky { tree: self.rows.clone(), nodes, ln_abs, asymmetry })
     }
 }
 
@@ -257,7 +258,7 @@ impl<T: Scalar> HssCholesky<T> {
 
     /// `ln det A`, with sign 1.
     pub fn log_determinant(&self) -> LogDeterminant {
-        LogDeterminant { sign: 1.0, log_abs: self.log_abs }
+        LogDeterminant { sign: 1, ln_abs: self.ln_abs }
     }
 
     /// Bytes that the factors take.

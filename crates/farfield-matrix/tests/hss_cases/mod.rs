@@ -106,10 +106,10 @@ pub fn backward_error(a: &dyn LinearOperator<f64>, x: &Matrix<f64>, b: &Matrix<f
 }
 
 /// Sign and logarithm of the determinant of a dense matrix, by Gaussian elimination with partial pivoting.
-pub fn dense_log_determinant(a: &Matrix<f64>) -> (f64, f64) {
+pub fn dense_log_determinant(a: &Matrix<f64>) -> (i32, f64) {
     let n = a.nrows();
     let mut rows: Vec<Vec<f64>> = (0..n).map(|i| (0..n).map(|j| a[(i, j)]).collect()).collect();
-    let (mut sign, mut log_abs) = (1.0, 0.0);
+    let (mut sign, mut log_abs) = (1, 0.0);
     for k in 0..n {
         let pivot = (k..n).max_by(|&i, &j| rows[i][k].abs().total_cmp(&rows[j][k].abs())).unwrap();
         if pivot != k {
@@ -118,7 +118,7 @@ pub fn dense_log_determinant(a: &Matrix<f64>) -> (f64, f64) {
         }
         let (above, below) = rows.split_at_mut(k + 1);
         let row = &above[k];
-        sign *= row[k].signum();
+        sign *= row[k].signum() as i32;
         log_abs += row[k].abs().ln();
         for target in below {
             let factor = target[k] / row[k];

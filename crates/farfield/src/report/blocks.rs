@@ -47,7 +47,8 @@ impl BlockStructure {
     pub fn draw(&self) -> Picture {
         let (nrows, ncols) = (self.nrows.max(1), self.ncols.max(1));
         let scale = SIDE / nrows.max(ncols) as f64;
-        let mut canvas = Canvas::new(ncols as f64 * scale + 2.0 * EDGE + 220.0, (nrows as f64 * scale).max(300.0) + 2.0 * EDGE);
+        let mut canvas =
+            Canvas::new(ncols as f64 * scale + 2.0 * EDGE + 220.0, (nrows as f64 * scale).max(300.0) + 2.0 * EDGE);
         let largest = self.blocks.iter().filter_map(|b| b.rank).max().unwrap_or(0);
         let whole = Area { left: EDGE, top: EDGE, width: ncols as f64 * scale, height: nrows as f64 * scale };
         canvas.rectangle(whole, (240, 240, 240));
@@ -129,7 +130,8 @@ mod tests {
     #[test]
     fn small_blocks_are_noted_and_odd_matrices_are_drawn() {
         let block = |rows, cols, rank| DrawnBlock { rows, cols, rank };
-        let structure = |nrows, ncols, blocks| BlockStructure { title: "H".to_owned(), nrows, ncols, blocks, lines: vec![] };
+        let structure =
+            |nrows, ncols, blocks| BlockStructure { title: "H".to_owned(), nrows, ncols, blocks, lines: vec![] };
         let fine = structure(10_000, 10_000, vec![block(0..1, 0..1, None), block(1..10_000, 1..10_000, Some(3))]);
         let picture = fine.draw();
         assert!(picture.svg().is_some_and(|svg| svg.starts_with("<svg")));
