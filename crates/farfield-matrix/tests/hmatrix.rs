@@ -499,6 +499,44 @@ fn the_determinant_knows_different_orders_of_rows_and_columns() {
 }
 
 #[test]
+fn admissible_blocks_on_the_diagonal() {
+    // Low rank everywhere but in the last quarter, with finer blocks beside coarse ones.
+    let n = 128;
+    let tree = Arc::new(ClusterTree::bisection(n, 8).unwrap());
+    let a = EntryFn::new(n, n, |i: usize, j: usize| {
+        1.0 / (1.0 + i as f64 + 0.5 * j as f64) + if i == j && i >= 96 { 1.0 } else { 0.0 }
+    });
+    let coarse = |s: &Cluster, t: &Cluster| {
+        s.range.end <= 64 && t.range.end <= 64 || s.len() <= 32 && s.range.end <= 96 || t.len() < 16 && s != t
+    };
+    let h = HMatrix::build(&a, &tree, &tree, Admissibility::Custom(&coarse), &options(1e-13)).unwrap().0;
+    assert!(matches!(h.lu(&relative(1e-12), 0), Err(MatrixError::Singular { .. })));
+    assert!(h.cholesky(&relative(1e-12), 0).is_err());
+    let symmetric = h.symmetrised().unwrap().to_dense();
+    assert_eq!(symmetric, symmetric.transpose());
+    let full = Matrix::from_fn(n, n, |i, j| a.entry(i, j) + if i == j { 2.0 } else { 0.0 });
+    let h = h.shift(2.0).unwrap();
+    assert_close(&h.to_dense(), &full, 1e-13, "shifted");
+    let b = random(n, 2, 7);
+    let (lu, _) = h.lu(&relative(1e-13), 0).unwrap();
+    assert!(backward_error(&h, &lu.solve(&b).unwrap(), &b, false) <= 1e-13);
+    let square = h.multiply(&h, Admissibility::Custom(&coarse), &relative(1e-11), 0).unwrap().0;
+    assert_close(&square.to_dense(), &times(&full, &full), 1e-11, "square");
+}
+
+#[test]
+fn memory_grows_like_n_log_n() {
+    let per_unknown = [1000, 4000, 16_000].map(|n| {
+        let points = Points::new(1, (0..n).map(|i| i as f64 / n as f64).collect()).unwrap();
+        let tree = geometric(&points, 25, Splitting::Median);
+        let kernel = EntryFn::new(n, n, move |i: usize, j: usize| n as f64 / (1.0 + i.abs_diff(j) as f64));
+        let (h, _) = HMatrix::build(&kernel, &tree, &tree, Admissibility::Strong { eta: 1.0 }, &options(1e-5)).unwrap();
+        h.stored() as f64 / n as f64 / (n as f64).ln()
+    });
+    assert!(per_unknown[2] <= 1.2 * per_unknown[0] && per_unknown[2] <= 1.1 * per_unknown[1], "{per_unknown:?}");
+}
+
+#[test]
 fn rough_factorisations_are_preconditioners() {
     let case = &square_cases(300)[6];
     let h = case.built(1e-10);

@@ -31,7 +31,7 @@ enum Factors<'a, T> {
     /// The block, or its transpose when that is multiplied.
     Dense(MatRef<'a, T>),
     /// `left right^T`, and `right^T x`.
-    LowRank { left: MatRef<'a, T>, right: MatRef<'a, T>, small: Mat<T> },
+    LowRank { left: MatRef<'a, T>, right: MatRef<'a, T>, small: &'a mut [T] },
 }
 
 impl<T: Scalar> HMatrix<T> {
@@ -39,6 +39,14 @@ impl<T: Scalar> HMatrix<T> {
     pub(super) fn multiply_tree_order(&self, x: MatRef<T>, transposed: bool) -> Mat<T> {
         let n = if transposed { self.ncols() } else { self.nrows() };
         let mut y = Mat::zeros(n, x.ncols());
+        let mut ranks = 0;
+        self.root.for_leaves(0, 0, 0, &mut |_, _, _, leaf| {
+            if let Block::LowRank(a) = leaf {
+                ranks += a.rank();
+            }
+        });
+        let mut small_products = vec![T::ZERO; ranks * x.ncols()];
+        let mut unused = small_products.as_mut_slice();
         let mut leaves = Vec::new();
         self.root.for_leaves(0, 0, 0, &mut |row, col, _, leaf| {
             let (out, from) = if transposed { (col, row) } else { (row, col) };
@@ -47,7 +55,9 @@ impl<T: Scalar> HMatrix<T> {
                 Block::LowRank(a) if a.rank() > 0 => {
                     let (left, right) = if transposed { (&a.v, &a.u) } else { (&a.u, &a.v) };
                     let (left, right) = (left.as_ref(), right.as_ref());
-                    (left.nrows(), Factors::LowRank { left, right, small: Mat::zeros(0, 0) })
+                    let (small, rest) = std::mem::take(&mut unused).split_at_mut(a.rank() * x.ncols());
+                    unused = rest;
+                    (left.nrows(), Factors::LowRank { left, right, small })
                 }
                 _ => return,
             };
@@ -55,8 +65,8 @@ impl<T: Scalar> HMatrix<T> {
         });
         leaves.par_iter_mut().for_each(|leaf| {
             if let Factors::LowRank { right, small, .. } = &mut leaf.factors {
-                *small = Mat::zeros(right.ncols(), x.ncols());
-                add_transposed(*right, x.subrows(leaf.from, right.nrows()), small.as_mut());
+                let small = MatMut::from_column_major_slice_mut(small, right.ncols(), x.ncols());
+                add_transposed(*right, x.subrows(leaf.from, right.nrows()), small);
             }
         });
         // The leaves of each stripe, in their order.
@@ -93,7 +103,10 @@ fn fill_stripe<T: Scalar>(leaves: &[&Leaf<T>], x: MatRef<T>, transposed: bool, f
                 add_transposed(a.subcols(inside, count), x.subrows(leaf.from, a.nrows()), y);
             }
             Factors::Dense(a) => add(a.subrows(inside, count), x.subrows(leaf.from, a.ncols()), y),
-            Factors::LowRank { left, small, .. } => add(left.subrows(inside, count), small.as_ref(), y),
+            Factors::LowRank { left, small, .. } => {
+                let small = MatRef::from_column_major_slice(small, left.ncols(), x.ncols());
+                add(left.subrows(inside, count), small, y);
+            }
         }
     }
 }

@@ -13,6 +13,7 @@ use super::block::{Block, Split};
 use super::{HMatrix, same_tree};
 use crate::accuracy::Accuracy;
 use crate::certificate::{Bound, Certificate};
+use crate::cluster_tree::ClusterTree;
 use crate::error::MatrixError;
 use crate::linalg::{beside, norm_frobenius};
 use crate::low_rank::LowRank;
@@ -101,7 +102,7 @@ impl<T: Scalar> HMatrix<T> {
     /// [`MatrixError::Tree`] unless rows and columns have the same tree.
     pub fn symmetrised(&self) -> Result<Self, MatrixError> {
         self.check_same_order("symmetric H-matrix")?;
-        Ok(self.with_root(mirrored(&self.root)))
+        Ok(self.with_root(mirrored(&self.root_with_dense_diagonal())))
     }
 
     /// `A + s I`, exactly.
@@ -113,7 +114,16 @@ impl<T: Scalar> HMatrix<T> {
         if !Scalar::is_finite(s) {
             return Err(MatrixError::Factor { value: s.to_f64() });
         }
-        Ok(self.with_root(shifted(&self.root, s)))
+        Ok(self.with_root(shifted(&self.root, s, &self.rows, 0)))
+    }
+
+    /// The root with dense leaves only on its diagonal, for the factorisations of a matrix with the same clusters of rows and columns.
+    pub(super) fn root_with_dense_diagonal(&self) -> Arc<Block<T>> {
+        if has_low_rank_diagonal(&self.root) {
+            Arc::new(shifted(&self.root, T::ZERO, &self.rows, 0))
+        } else {
+            Arc::clone(&self.root)
+        }
     }
 
     /// Every leaf of low rank truncated; relative to the norm of each for a relative tolerance, divided as for
@@ -196,21 +206,45 @@ fn scaled<T: Scalar>(block: &Block<T>, factor: T) -> Block<T> {
     })
 }
 
-fn shifted<T: Scalar>(block: &Block<T>, s: T) -> Block<T> {
+/// `A + s I` for the block of `cluster` with itself. A leaf of low rank is split as its cluster is: dense leaves belong to clusters without
+/// children, which the factorisations and products rely on.
+fn shifted<T: Scalar>(block: &Block<T>, s: T, tree: &ClusterTree, cluster: usize) -> Block<T> {
+    let this = tree.cluster(cluster);
+    let grid = |child: &dyn Fn(usize, usize) -> Arc<Block<T>>, starts: Vec<usize>| {
+        let p = starts.len() - 1;
+        let children = (0..p * p)
+            .map(|k| match (k / p, k % p) {
+                (i, j) if i == j => Arc::new(shifted(&child(i, i), s, tree, this.children.start + i)),
+                (i, j) => child(i, j),
+            })
+            .collect();
+        Block::Split(Split { rows: starts.clone(), cols: starts, children })
+    };
     match block {
-        Block::Split(split) => {
-            let p = split.col_parts();
-            let mut split = split.clone();
-            for i in 0..split.row_parts() {
-                split.children[i * p + i] = Arc::new(shifted(&split.children[i * p + i], s));
-            }
-            Block::Split(split)
+        Block::Split(split) => grid(&|i, j| Arc::clone(split.child(i, j)), split.rows.clone()),
+        Block::LowRank(_) if !this.is_leaf() => {
+            let ends = this.children.clone().map(|c| tree.cluster(c).range.end - this.range.start);
+            let starts: Vec<usize> = std::iter::once(0).chain(ends).collect();
+            let part = |i: usize, j: usize| {
+                let (m, n) = (starts[i + 1] - starts[i], starts[j + 1] - starts[j]);
+                Arc::new(restricted(block, starts[i], starts[j], m, n))
+            };
+            grid(&part, starts.clone())
         }
         leaf => {
             let mut a = leaf.to_dense();
             (0..a.nrows()).for_each(|i| a[(i, i)] += s);
             Block::Dense(a)
         }
+    }
+}
+
+/// Whether a block on the diagonal has low rank.
+fn has_low_rank_diagonal<T: Scalar>(block: &Block<T>) -> bool {
+    match block {
+        Block::LowRank(_) => true,
+        Block::Dense(_) => false,
+        Block::Split(split) => (0..split.row_parts()).any(|i| has_low_rank_diagonal(split.child(i, i))),
     }
 }
 

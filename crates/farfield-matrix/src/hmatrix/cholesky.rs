@@ -229,11 +229,12 @@ impl<T: Scalar> HMatrix<T> {
             let reason = format!("{what}: rows and columns are in different orders");
             return Err(MatrixError::Tree { reason });
         }
+        let root = self.root_with_dense_diagonal();
         let attempt = |tolerance: f64, seed: u64| {
             let gaussians = Gaussians::new(self.nrows(), seed);
             let truncation = Truncation { what, tolerance, max_rank: accuracy.rank_cap(), gaussians };
             let updates = Accumulator::new(self.nrows(), self.nrows(), seed);
-            CholeskyFactor::factor(&self.root, updates, 0, &truncation)
+            CholeskyFactor::factor(&root, updates, 0, &truncation)
         };
         let apply = |factor: &CholeskyFactor<T>, x: MatRef<T>| {
             let (mut half, mut y) = (Mat::zeros(x.nrows(), x.ncols()), Mat::zeros(x.nrows(), x.ncols()));

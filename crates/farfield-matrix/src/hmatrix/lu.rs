@@ -284,11 +284,12 @@ impl<T: Scalar> HMatrix<T> {
     pub fn lu(&self, accuracy: &Accuracy, seed: u64) -> Result<(HLu<T>, Certificate), MatrixError> {
         let what = "LU factorisation of an H-matrix";
         self.check_square(what)?;
+        let root = self.root_with_dense_diagonal();
         let attempt = |tolerance: f64, seed: u64| {
             let gaussians = Gaussians::new(self.nrows(), seed);
             let truncation = Truncation { what, tolerance, max_rank: accuracy.rank_cap(), gaussians };
             let updates = Accumulator::new(self.nrows(), self.nrows(), seed);
-            LuFactor::factor(&self.root, updates, 0, &truncation)
+            LuFactor::factor(&root, updates, 0, &truncation)
         };
         let apply = |factor: &LuFactor<T>, x: MatRef<T>| factor.apply_lower(factor.apply_upper(x).as_ref());
         let (factor, Measured { bound, norm }) = factor_to_tolerance(self, what, accuracy, seed, attempt, apply)?;
