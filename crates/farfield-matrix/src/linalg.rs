@@ -19,8 +19,12 @@ pub(crate) fn add_product<T: Scalar>(c: MatMut<T>, alpha: T, a: MatRef<T>, b: Ma
     matmul(c, Accum::Add, a, b, alpha, Par::Seq);
 }
 
-/// Frobenius norm, summed in f64 over scaled entries, so that neither overflow nor underflow spoils it.
+/// Frobenius norm, summed in f64, over scaled entries where overflow or underflow would spoil it.
 pub(crate) fn norm_frobenius<T: Scalar>(a: MatRef<T>) -> f64 {
+    let plain = sum_of_squares(a);
+    if plain > 1e-200 && plain < 1e200 {
+        return plain.sqrt();
+    }
     let largest = max_abs(a);
     if largest == 0.0 || !largest.is_finite() {
         return largest;
@@ -33,6 +37,26 @@ pub(crate) fn norm_frobenius<T: Scalar>(a: MatRef<T>) -> f64 {
         }
     }
     largest * sum.sqrt()
+}
+
+/// Column by column, in eight lanes.
+fn sum_of_squares<T: Scalar>(a: MatRef<T>) -> f64 {
+    let square = |x: &T| x.to_f64() * x.to_f64();
+    let mut lanes = [0.0; 8];
+    for j in 0..a.ncols() {
+        if let Some(column) = a.col(j).try_as_col_major() {
+            let chunks = column.as_slice().chunks_exact(8);
+            lanes[0] += chunks.remainder().iter().map(square).sum::<f64>();
+            for chunk in chunks {
+                for (lane, x) in lanes.iter_mut().zip(chunk) {
+                    *lane += square(x);
+                }
+            }
+        } else {
+            lanes[0] += (0..a.nrows()).map(|i| square(&a[(i, j)])).sum::<f64>();
+        }
+    }
+    lanes.into_iter().sum()
 }
 
 /// Largest absolute value; NaN if there is one.
