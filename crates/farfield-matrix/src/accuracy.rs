@@ -51,9 +51,9 @@ impl Accuracy {
         Self { max_rank: Some(rank), ..self }
     }
 
-    /// Half the tolerance.
-    pub(crate) fn halved(self) -> Self {
-        Self { tolerance: 0.5 * self.tolerance, ..self }
+    /// The tolerance times a positive factor.
+    pub(crate) fn scaled(self, factor: f64) -> Self {
+        Self { tolerance: factor * self.tolerance, ..self }
     }
 
     /// The tolerance as given.

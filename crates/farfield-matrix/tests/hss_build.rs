@@ -32,6 +32,17 @@ fn a_dense_matrix_to_any_tolerance() {
 }
 
 #[test]
+fn a_thousand_rows() {
+    for (name, a) in cases(1000).into_iter().filter(|(name, _)| ["Cauchy", "Hilbert", "banded"].contains(name)) {
+        for tolerance in [1e-5, 1e-12] {
+            let (h, certificate) = Hss::from_dense(&a, 64, &Accuracy::relative(tolerance).unwrap()).unwrap();
+            let (error, bound) = (distance(&h.to_dense(), &a), certificate.frobenius.value);
+            assert!(error <= bound && bound <= tolerance * a.norm_frobenius(), "{name}, {tolerance}: {error}, {bound}");
+        }
+    }
+}
+
+#[test]
 fn uneven_trees_and_rectangular_matrices() {
     let tree = Arc::new(uneven_tree(101));
     for (name, a) in cases(101) {

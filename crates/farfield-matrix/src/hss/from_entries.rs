@@ -90,12 +90,18 @@ impl<T: Scalar> Hss<T> {
         let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
         let build = Build { entries, rows, cols, options };
         let mut norm = build.norm_estimate(&mut rng)?;
-        let (mut fraction, mut reached) = (0.12, f64::INFINITY);
+        let (mut fraction, mut reached) = (0.07, f64::INFINITY);
         let mut samples = 16;
         for _ in 0..options.attempts.max(1) {
             let tolerance = accuracy.absolute_for(norm);
             let raw = build.skeletonised(fraction * tolerance, samples, rng.random())?;
-            let (out, small) = raw.recompress(&accuracy.halved())?;
+            // Half of the tolerance is for the skeletons, more for the ranks when a cap asks for it.
+            let (out, small) = match raw.recompress(&accuracy.scaled(0.5)) {
+                Err(MatrixError::Tolerance { .. }) if accuracy.rank_cap().is_some() => {
+                    raw.recompress(&accuracy.scaled(0.9))?
+                }
+                done => done?,
+            };
             norm = small.norm;
             let tolerance = accuracy.absolute_for(norm);
             let bound = build.check(&out, norm, rng.random())?;

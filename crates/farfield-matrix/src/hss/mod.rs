@@ -14,7 +14,13 @@
 //! | [`Hss::apply`], [`Hss::apply_transpose`] | number of parameters a vector, about `n (m + 6 r)` for leaves of `m >= r` | vectors |
 //! | [`Hss::transpose`], [`Hss::scale`], [`Hss::add`] | none, or one a parameter | same ranks; `add`: their sums |
 //! | [`Hss::multiply`] | `O(n (m + r)^2 / m)` | exact, sums of ranks |
+//! | [`Hss::shift`], [`Hss::add_low_rank`] | one a parameter | same ranks; larger by those of the update |
+//! | [`Hss::recompress`], [`Hss::norm_frobenius`] | `O(n (m + r) r)` | smallest ranks for a tolerance, proven; exact norm |
+//! | [`Hss::block`], [`Hss::entry`], [`Hss::diagonal`], [`Hss::trace`] | no more than the norm | exact |
+//! | [`Hss::exp`], [`Hss::square_roots`] | tens of products and recompressions | to a tolerance |
 //! | [`Hss::to_dense`] | `O(n^2 r)` | dense |
+//!
+//! Built from a dense matrix by [`Hss::from_dense`] (proven error), from entries by [`Hss::from_entries`] (never formed), from factors by [`Hss::low_rank`].
 //!
 //! Every operation adds its terms in a fixed order: the same input gives the same bits on any number of threads.
 
