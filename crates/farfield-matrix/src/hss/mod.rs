@@ -15,6 +15,8 @@
 //! | [`Hss::transpose`], [`Hss::scale`], [`Hss::add`] | none, or one a parameter | same ranks; `add`: their sums |
 //! | [`Hss::multiply`] | `O(n (m + r)^2 / m)` | exact, sums of ranks |
 //! | [`Hss::to_dense`] | `O(n^2 r)` | dense |
+//! | [`Hss::ulv`], [`Hss::cholesky`], [`Hss::least_squares`] | `O(n r^2)` for leaves of `m = O(r)` | factors; then `O(n r)` a solution |
+//! | [`Hss::from_products`], [`Hss::recover`] | `O(n s^2)` for `s` samples | HSS matrix, certificate |
 //!
 //! Every operation adds its terms in a fixed order: the same input gives the same bits on any number of threads.
 
