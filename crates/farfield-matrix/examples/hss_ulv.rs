@@ -54,6 +54,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ulv.solve_transpose(&b)?;
         println!("transposed: {:.4} s", start.elapsed().as_secs_f64());
     }
+    let start = Instant::now();
+    let least_squares = a.least_squares()?;
+    let seconds = start.elapsed().as_secs_f64();
+    let b = Matrix::from_fn(n, 1, |_, _| random.sample(StandardNormal));
+    let start = Instant::now();
+    let residual = least_squares.solve(&b)?.residuals[0];
+    println!("URV: {seconds:.3} s, solve {:.4} s, residual {residual:.1e}", start.elapsed().as_secs_f64());
     println!("condition estimate: {:.3e}", condition_1_estimate(&a, &ulv)?);
     Ok(())
 }

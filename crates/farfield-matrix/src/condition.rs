@@ -38,7 +38,7 @@ pub fn norm_1_estimate<T: Scalar>(a: &dyn LinearOperator<T>) -> Result<f64, Matr
             }
             estimate = sum(&y);
         }
-        let sign = |i: usize| if i % 2 == 0 { 1.0 } else { -1.0 };
+        let sign = |i: usize| if i.is_multiple_of(2) { 1.0 } else { -1.0 };
         let alternating = product((0..n).map(|i| sign(i) * (1.0 + i as f64 / (n - 1) as f64)).collect())?;
         estimate = estimate.max(2.0 * sum(&alternating) / (3.0 * n as f64));
     }

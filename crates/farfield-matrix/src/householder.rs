@@ -135,9 +135,9 @@ fn reduce_panel<T: Scalar>(a: &mut Mat<T>, start: usize, end: usize) -> Vec<T> {
         for l in j + 1..end {
             let target = &mut a.col_as_slice_mut(l)[j..];
             let factor = tau * (target[0] + dot(&tail, &target[1..]));
-            target[0] = target[0] - factor;
+            target[0] -= factor;
             for (x, &v) in target[1..].iter_mut().zip(&tail) {
-                *x = *x - factor * v;
+                *x -= factor * v;
             }
         }
         a.col_as_slice_mut(j)[j] = head;

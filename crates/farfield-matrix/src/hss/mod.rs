@@ -19,6 +19,8 @@
 //! | [`Hss::block`], [`Hss::entry`], [`Hss::diagonal`], [`Hss::trace`] | no more than the norm | exact |
 //! | [`Hss::exp`], [`Hss::square_roots`] | tens of products and recompressions | to a tolerance |
 //! | [`Hss::to_dense`] | `O(n^2 r)` | dense |
+//! | [`Hss::ulv`], [`Hss::cholesky`], [`Hss::least_squares`] | `O(n r^2)` for leaves of `m = O(r)` | factors; then `O(n r)` a solution |
+//! | [`Hss::from_products`], [`Hss::recover`] | `O(n s^2)` for `s` samples | HSS matrix, certificate |
 //!
 //! Built from a dense matrix by [`Hss::from_dense`] (proven error), from entries by [`Hss::from_entries`] (never formed), from factors by [`Hss::low_rank`].
 //!

@@ -192,7 +192,7 @@ impl<T: Scalar> Data<T> {
             |option: Option<f64>, narrow: f64, wide: f64| option.unwrap_or(if single { narrow } else { wide });
         let asymmetry = asymmetry(inputs, outputs);
         let allowed = default(options.asymmetry, 1e-3, 1e-8);
-        if !(asymmetry <= allowed) {
+        if asymmetry.is_nan() || asymmetry > allowed {
             return refuse(format!(
                 "the operator is not symmetric: ||X^T Y - Y^T X||_F is {asymmetry:.3e} ||X^T Y||_F, {allowed:.1e} is allowed"
             ));
@@ -242,7 +242,7 @@ impl<T: Scalar> Data<T> {
             );
         };
         let leaf_size = largest_leaf(matrix.rows());
-        if !(error <= options.tolerance) {
+        if error.is_nan() || error > options.tolerance {
             return refuse(format!(
                 "the relative error on {} held-out pairs is {error:.3e}, {:.1e} is allowed; leaf {leaf_size} and rank {rank} were \
                  the best of {tried}, a larger rank needs more pairs",

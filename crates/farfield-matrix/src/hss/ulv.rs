@@ -374,7 +374,7 @@ pub(super) fn gathered<T: Scalar>(tree: &ClusterTree, blocks: Vec<Option<Mat<T>>
 pub(super) fn singular_factor<T: Scalar>(l: MatRef<T>, a: MatRef<T>) -> Option<f64> {
     let longest = (0..a.ncols()).map(|j| norm_frobenius(a.subcols(j, 1))).fold(0.0, f64::max);
     let pivots = (0..l.nrows()).map(|j| l[(j, j)].to_f64().abs());
-    if pivots.clone().any(|pivot| !(pivot > 0.0)) {
+    if pivots.clone().any(|pivot| pivot.is_nan() || pivot == 0.0) {
         return Some(0.0);
     }
     let inverse = norm_1_estimate(&LowerInverse(l)).unwrap_or(f64::INFINITY);

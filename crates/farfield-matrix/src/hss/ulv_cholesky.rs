@@ -103,7 +103,7 @@ impl<T: Scalar> Hss<T> {
             })
         })?;
         let asymmetry = if norm > 0.0 { root.asymmetry.sqrt() / norm } else { 0.0 };
-        if !(asymmetry <= max_asymmetry) {
+        if asymmetry.is_nan() || max_asymmetry.is_nan() || asymmetry > max_asymmetry {
             let place = format!("||A - A^T||_F is {asymmetry:.3e} ||A||_F, {max_asymmetry:.3e} is allowed");
             return Err(MatrixError::NotPositiveDefinite { what: WHAT, place });
         }
@@ -176,7 +176,7 @@ fn eliminate<T: Scalar>(block: Reduced<T>) -> Result<(CholeskyNode<T>, Reduced<T
             faer::linalg::cholesky::llt::factor::LltError::NonPositivePivot { index } => index,
         })?;
         l = factor.L().to_owned();
-        if let Some(bad) = (0..m - k).find(|&j| !(l[(j, j)].to_f64() > 0.0)) {
+        if let Some(bad) = (0..m - k).find(|&j| l[(j, j)].to_f64().is_nan() || l[(j, j)].to_f64() <= 0.0) {
             return Err(bad);
         }
         x = turned.as_ref().submatrix(k, 0, m - k, k).to_owned();

@@ -10,7 +10,7 @@ use crate::scalar::Scalar;
 ///
 /// ```
 /// use farfield_matrix::{Matrix, krylov::{KrylovOptions, conjugate_gradients}};
-/// let a = Matrix::from_fn(3, 3, |i, j| if i == j { 2.0 } else if i.abs_diff(j) == 1 { -1.0 } else { 0.0 });
+/// let a = Matrix::from_fn(3, 3, |i, j| if i == j { 2.0f64 } else if i.abs_diff(j) == 1 { -1.0 } else { 0.0 });
 /// let solution = conjugate_gradients(&a, &[0.0, 0.0, 4.0], None, &KrylovOptions::default())?;
 /// assert!((solution.x[2] - 3.0).abs() < 1e-9 && solution.iterations <= 3);
 /// # Ok::<(), farfield_matrix::MatrixError>(())

@@ -28,7 +28,7 @@ pub fn gmres<T: Scalar>(
         add(&mut x, 1.0, &system.precondition(&correction)?);
         r = system.residual(&x)?;
         norm_r = norm(&r);
-        if !(norm_r < before * (1.0 - 1e-6)) {
+        if norm_r.is_nan() || norm_r >= before * (1.0 - 1e-6) {
             break; // A whole cycle gained nothing: the same would follow.
         }
     }
