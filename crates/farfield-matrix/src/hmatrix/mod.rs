@@ -19,6 +19,7 @@ mod extract;
 mod lu;
 mod matvec;
 mod multiply;
+mod options;
 mod sketch;
 mod triangular;
 
@@ -31,9 +32,9 @@ use crate::error::MatrixError;
 use crate::scalar::Scalar;
 
 pub(crate) use block::{Block, Split};
-pub use build::{Check, Compression, Division, HMatrixOptions};
 pub use cholesky::HCholesky;
 pub use lu::HLu;
+pub use options::{Check, Compression, Division, HMatrixOptions};
 
 /// A hierarchical matrix with dense leaves and leaves of low rank.
 ///
