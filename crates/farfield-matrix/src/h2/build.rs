@@ -226,7 +226,7 @@ impl<'a, T: Scalar> Problem<'a, T> {
         let norm = sample.norm();
         let tolerance = options.accuracy.absolute_for(norm);
         // Where skeletons start: errors of nested bases and of the samples not taken make up for the factor.
-        let (mut factor, mut samples, mut order) = (0.01, 4.0, 3);
+        let (mut factor, mut samples, mut order) = (0.01, 5.0, 3);
         let mut reached = f64::INFINITY;
         for _ in 0..ATTEMPTS {
             let bases = self.bases(factor * tolerance, samples, order)?;
@@ -260,7 +260,7 @@ impl<'a, T: Scalar> Problem<'a, T> {
                 return Err(MatrixError::Tolerance { what: "H2-matrix", tolerance, reached, limit });
             }
             factor *= (0.7 * tolerance / bound.value).clamp(0.02, 0.7);
-            samples *= 1.5;
+            samples *= if bound.value < 3.0 * tolerance { 1.2 } else { 1.5 };
             order += 1 + usize::from(bound.value > 30.0 * tolerance);
         }
         let limit = format!("{ATTEMPTS} attempts with tighter bases");
