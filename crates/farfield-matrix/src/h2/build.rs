@@ -208,7 +208,7 @@ impl<'a, T: Scalar> Problem<'a, T> {
                 partners.1[t].push(s);
             }
             let empty = rows.cluster(s).is_empty() || cols.cluster(t).is_empty();
-            if !empty && !(mirrored && s > t) {
+            if !empty && (!mirrored || s <= t) {
                 if low_rank { far.push((s, t)) } else { near.push((s, t)) }
             }
         }
@@ -233,11 +233,13 @@ impl<'a, T: Scalar> Problem<'a, T> {
             self.within_budget(near, self.coupling(&bases))?;
             let capped = bases.capped;
             let mut h = self.assemble(&bases, options.storage);
+            self.finite(&h, &bases)?;
             let (bound, _) = sample.bound(&h, options.failure);
             reached = bound.value;
             if bound.value <= tolerance {
                 if let (Some(_), true) = (self.kernel, options.storage != H2Storage::Recomputed) {
                     h = self.stored(h);
+                    self.finite(&h, &bases)?;
                 }
                 let bound = if options.storage == H2Storage::StoredSingle {
                     sample.bound(&h, options.failure).0
@@ -376,6 +378,29 @@ impl<'a, T: Scalar> Problem<'a, T> {
             }
         });
         h
+    }
+
+    /// # Errors
+    /// [`MatrixError::Entry`] for a stored number that is not finite.
+    fn finite(&self, h: &H2Matrix<T>, bases: &Bases<T>) -> Result<(), MatrixError> {
+        let Blocks::Stored { starts, numbers } = &h.blocks else { return Ok(()) };
+        let found = match &**numbers {
+            Numbers::Full(x) => x.iter().position(|x| !Scalar::is_finite(*x)).map(|at| (at, x[at].to_f64())),
+            Numbers::Single(x) => x.iter().position(|x| !x.is_finite()).map(|at| (at, f64::from(x[at]))),
+        };
+        let Some((at, value)) = found else { return Ok(()) };
+        let i = starts.partition_point(|&start| start <= at) - 1;
+        let ((s, t), m) = (h.pair(i), h.size(i).0);
+        let (row, col) = ((at - starts[i]) % m, (at - starts[i]) / m);
+        let far = i < h.far.len();
+        let index = |skeleton: &Skeleton<T>, basis: &ClusterBasis<T>, cluster: usize, k: usize| match skeleton {
+            Skeleton::Indices(indices) if far => indices[basis.coefficients(cluster).start + k],
+            // The coupling of nodes belongs to no entry; its cluster does.
+            _ => basis.tree.indices(cluster)[if far { 0 } else { k }],
+        };
+        let row = index(&bases.row_skeleton, &h.rows, s, row);
+        let col = index(&bases.col_skeleton, &h.cols, t, col);
+        Err(MatrixError::Entry { row, col, value })
     }
 
     /// The same with stored blocks.

@@ -151,7 +151,7 @@ fn one_by_one<T: Scalar>(mut a: Vec<T>, m: usize, n: usize, tolerance: f64, cap:
             continue;
         }
         let pivot = (0..n).fold(0, |best, j| if left[j] > left[best] { j } else { best });
-        if !(left[pivot] > (T::EPSILON * T::EPSILON) * start) {
+        if left[pivot] <= (T::EPSILON * T::EPSILON) * start {
             break;
         }
         vector.copy_from_slice(&a[pivot * m..(pivot + 1) * m]);
@@ -165,7 +165,7 @@ fn one_by_one<T: Scalar>(mut a: Vec<T>, m: usize, n: usize, tolerance: f64, cap:
         projections[..k].iter_mut().for_each(|p| *p = T::ZERO - *p);
         multiply(&q, (m, k), Some((&projections[..k], &mut vector)), None);
         let norm = squares(&vector).sqrt();
-        if !(norm > 0.1 * T::EPSILON * start.sqrt()) {
+        if norm <= 0.1 * T::EPSILON * start.sqrt() {
             left[pivot] = 0.0;
             continue;
         }
