@@ -754,8 +754,8 @@ unsafe fn stored_columns<S: VectorMath, P: Source<S>, const N: usize>(
                 let mut row = 0;
                 while row < whole {
                     let mut acc = S::load(y.add(row));
-                    for j in 0..N {
-                        acc = S::mul_add(P::vector(b.add(j * nrows + row)), q[j], acc);
+                    for (j, q) in q.iter().enumerate() {
+                        acc = S::mul_add(P::vector(b.add(j * nrows + row)), *q, acc);
                     }
                     S::store(y.add(row), acc);
                     row += width;
@@ -765,8 +765,8 @@ unsafe fn stored_columns<S: VectorMath, P: Source<S>, const N: usize>(
                 let mut row = 0;
                 while row < whole {
                     let right = S::load(x.add(row));
-                    for j in 0..N {
-                        sums[j] = S::mul_add(P::vector(b.add(j * nrows + row)), right, sums[j]);
+                    for (j, sum) in sums.iter_mut().enumerate() {
+                        *sum = S::mul_add(P::vector(b.add(j * nrows + row)), right, *sum);
                     }
                     row += width;
                 }

@@ -32,8 +32,15 @@ struct Case {
 fn main() -> Result<(), Box<dyn Error>> {
     use H2Storage::{Recomputed, Stored, StoredSingle};
     let number = |name: &str| std::env::var(name).ok().and_then(|v| v.parse::<f64>().ok());
-    let case =
-        |name, storage| Case { name, n: 40_000, kernel: "inverse", tolerance: 2e-7, leaf_size: 100, eta: 1.8, storage };
+    let case = |name, storage| Case {
+        name,
+        n: 40_000,
+        kernel: "inverse",
+        tolerance: 2.2e-7,
+        leaf_size: 100,
+        eta: 1.8,
+        storage,
+    };
     let cases = [
         case("inverse-stored", Stored),
         case("inverse-single", StoredSingle),
@@ -43,6 +50,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             n: 80_000,
             kernel: "inverse-multiquadric:1",
             tolerance: 1e-3,
+            leaf_size: 250,
             ..case("", Recomputed)
         },
     ];

@@ -166,7 +166,7 @@ fn lines_surfaces_and_points_in_one_place() {
     let sphere: Vec<f64> = random(600, 0)
         .zip(random(600, 1))
         .flat_map(|(u, v)| {
-            let (z, angle) = (2.0 * u - 1.0, 6.283 * v);
+            let (z, angle) = (2.0 * u - 1.0, std::f64::consts::TAU * v);
             let r = (1.0 - z * z).sqrt();
             [r * angle.cos(), r * angle.sin(), z]
         })
@@ -282,6 +282,12 @@ fn what_cannot_be_is_an_error() {
         H2Matrix::from_entries(a, tree.clone(), tree.clone(), &relative(1e-3))
     };
     assert!(matches!(build(&tree, &nan), Err(MatrixError::Entry { col: 17, .. })));
+    // One entry of a near block: found whether its row is among those that the check draws or not.
+    for at in [0, 123, 250, 399] {
+        let one = EntryFn::new(400, 400, |i, j| if (i, j) == (at, at) { f64::INFINITY } else { kernel.entry(i, j) });
+        let found = build(&tree, &one).unwrap_err();
+        assert!(matches!(found, MatrixError::Entry { row, col, .. } if (row, col) == (at, at)), "{found}");
+    }
     assert!(matches!(build(&no_boxes, &nan), Err(MatrixError::Tree { .. })));
     assert!(matches!(build(&tree, &EntryFn::new(401, 400, |_, _| 1.0)), Err(MatrixError::Tree { .. })));
 }
@@ -296,4 +302,26 @@ fn stored_numbers_grow_linearly_in_one_dimension() {
     };
     let (small, large) = (per_unknown(10_000), per_unknown(100_000));
     assert!(large / small < 1.5 && small / large < 1.5, "{small} numbers an unknown, then {large}");
+}
+
+#[test]
+fn certificates_hold_and_are_sharp() {
+    let (mut exceeded, mut ratios) = (0, Vec::new());
+    for seed in 0..40 {
+        let points = cloud(1 + seed % 3, 300, seed);
+        let name = ["inverse", "log", "exponential:0.3", "matern52:0.5"][seed % 4];
+        let kernel = kernel_matrix::<f64>(name, &points, &points);
+        let tolerance = [1e-2, 1e-4, 1e-6][seed / 4 % 3];
+        let options = H2Options { seed: seed as u64, failure: 1e-2, leaf_size: 12, ..relative(tolerance) };
+        let (h, certificate) = H2Matrix::from_kernel(&kernel, &options).unwrap();
+        let error = distance(&dense(&kernel), &h.to_dense());
+        exceeded += usize::from(error > certificate.frobenius.value);
+        if error > 0.0 {
+            ratios.push(certificate.frobenius.value / error);
+        }
+    }
+    ratios.sort_by(f64::total_cmp);
+    // Failures at a rate of 1e-2: four in 40 trials have a probability below 1e-3.
+    assert!(exceeded < 4, "{exceeded} certificates of 40 were exceeded");
+    assert!(ratios[ratios.len() / 2] < 10.0, "{ratios:?}");
 }

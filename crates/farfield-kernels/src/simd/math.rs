@@ -168,7 +168,7 @@ pub(crate) unsafe fn cos<S: VectorMath>(x: S::V) -> S::V {
         let y = S::mul_add(half, splat::<S>(-c.pi[2]), y);
         let y2 = S::mul(y, y);
         let terms = c.terms.2;
-        let sign = |k: usize| if k % 2 == 0 { -1.0 } else { 1.0 };
+        let sign = |k: usize| if k.is_multiple_of(2) { -1.0 } else { 1.0 };
         let coefficient = |k: usize| sign(k) * INVERSE_FACTORIALS[2 * k + 1];
         let mut p = splat::<S>(coefficient(terms - 1));
         for k in (0..terms - 1).rev() {

@@ -208,7 +208,7 @@ impl<'a, T: Scalar> Problem<'a, T> {
                 partners.1[t].push(s);
             }
             let empty = rows.cluster(s).is_empty() || cols.cluster(t).is_empty();
-            if !empty && !(mirrored && s > t) {
+            if !empty && (!mirrored || s <= t) {
                 if low_rank { far.push((s, t)) } else { near.push((s, t)) }
             }
         }
@@ -226,18 +226,20 @@ impl<'a, T: Scalar> Problem<'a, T> {
         let norm = sample.norm();
         let tolerance = options.accuracy.absolute_for(norm);
         // Where skeletons start: errors of nested bases and of the samples not taken make up for the factor.
-        let (mut factor, mut samples, mut order) = (0.01, 4.0, 3);
+        let (mut factor, mut samples, mut order) = (0.01, 5.0, 3);
         let mut reached = f64::INFINITY;
         for _ in 0..ATTEMPTS {
             let bases = self.bases(factor * tolerance, samples, order)?;
             self.within_budget(near, self.coupling(&bases))?;
             let capped = bases.capped;
             let mut h = self.assemble(&bases, options.storage);
+            self.finite(&h, &bases)?;
             let (bound, _) = sample.bound(&h, options.failure);
             reached = bound.value;
             if bound.value <= tolerance {
                 if let (Some(_), true) = (self.kernel, options.storage != H2Storage::Recomputed) {
                     h = self.stored(h);
+                    self.finite(&h, &bases)?;
                 }
                 let bound = if options.storage == H2Storage::StoredSingle {
                     sample.bound(&h, options.failure).0
@@ -260,7 +262,7 @@ impl<'a, T: Scalar> Problem<'a, T> {
                 return Err(MatrixError::Tolerance { what: "H2-matrix", tolerance, reached, limit });
             }
             factor *= (0.7 * tolerance / bound.value).clamp(0.02, 0.7);
-            samples *= 1.5;
+            samples *= if bound.value < 3.0 * tolerance { 1.2 } else { 1.5 };
             order += 1 + usize::from(bound.value > 30.0 * tolerance);
         }
         let limit = format!("{ATTEMPTS} attempts with tighter bases");
@@ -376,6 +378,29 @@ impl<'a, T: Scalar> Problem<'a, T> {
             }
         });
         h
+    }
+
+    /// # Errors
+    /// [`MatrixError::Entry`] for a stored number that is not finite.
+    fn finite(&self, h: &H2Matrix<T>, bases: &Bases<T>) -> Result<(), MatrixError> {
+        let Blocks::Stored { starts, numbers } = &h.blocks else { return Ok(()) };
+        let found = match &**numbers {
+            Numbers::Full(x) => x.iter().position(|x| !Scalar::is_finite(*x)).map(|at| (at, x[at].to_f64())),
+            Numbers::Single(x) => x.iter().position(|x| !x.is_finite()).map(|at| (at, f64::from(x[at]))),
+        };
+        let Some((at, value)) = found else { return Ok(()) };
+        let i = starts.partition_point(|&start| start <= at) - 1;
+        let ((s, t), m) = (h.pair(i), h.size(i).0);
+        let (row, col) = ((at - starts[i]) % m, (at - starts[i]) / m);
+        let far = i < h.far.len();
+        let index = |skeleton: &Skeleton<T>, basis: &ClusterBasis<T>, cluster: usize, k: usize| match skeleton {
+            Skeleton::Indices(indices) if far => indices[basis.coefficients(cluster).start + k],
+            // The coupling of nodes belongs to no entry; its cluster does.
+            _ => basis.tree.indices(cluster)[if far { 0 } else { k }],
+        };
+        let row = index(&bases.row_skeleton, &h.rows, s, row);
+        let col = index(&bases.col_skeleton, &h.cols, t, col);
+        Err(MatrixError::Entry { row, col, value })
     }
 
     /// The same with stored blocks.

@@ -43,7 +43,6 @@ fn in_batches<T: Scalar>(mut a: Vec<T>, m: usize, n: usize, tolerance: f64, cap:
     let mut q = Mat::<T>::zeros(m, most);
     // Rows of R, one after the other.
     let mut r: Vec<T> = Vec::new();
-    let squares = |x: &[T]| x.iter().map(|x| x.to_f64() * x.to_f64()).sum::<f64>();
     let largest = |a: &[T]| a.chunks_exact(m).map(squares).fold(0.0, f64::max).sqrt();
     let negligible = 0.1 * T::EPSILON * largest(&a);
     let mut rng = ChaCha8Rng::seed_from_u64(n as u64);
@@ -98,6 +97,19 @@ fn in_batches<T: Scalar>(mut a: Vec<T>, m: usize, n: usize, tolerance: f64, cap:
     Interpolative { skeleton, coefficients, capped }
 }
 
+/// The sum of the squares, in eight parts.
+fn squares<T: Scalar>(x: &[T]) -> f64 {
+    let mut parts = [0.0; 8];
+    let chunks = x.chunks_exact(8);
+    let rest: f64 = chunks.remainder().iter().map(|x| x.to_f64() * x.to_f64()).sum();
+    for chunk in chunks {
+        for (part, x) in parts.iter_mut().zip(chunk) {
+            *part += x.to_f64() * x.to_f64();
+        }
+    }
+    parts.iter().sum::<f64>() + rest
+}
+
 /// Every column folded into `rows` rows with random signs.
 fn fold<T: Scalar>(a: &[T], m: usize, rows: usize, rng: &mut ChaCha8Rng) -> Vec<T> {
     let signs: Vec<T> = (0..m).map(|_| if rng.random::<bool>() { T::ONE } else { T::ZERO - T::ONE }).collect();
@@ -114,8 +126,8 @@ fn fold<T: Scalar>(a: &[T], m: usize, rows: usize, rng: &mut ChaCha8Rng) -> Vec<
 
 /// One pivot after the other.
 fn one_by_one<T: Scalar>(mut a: Vec<T>, m: usize, n: usize, tolerance: f64, cap: usize) -> Interpolative<T> {
-    let squares = |a: &[T], j: usize| a[j * m..(j + 1) * m].iter().map(|x| x.to_f64() * x.to_f64()).sum::<f64>();
-    let mut left: Vec<f64> = (0..n).map(|j| squares(&a, j)).collect();
+    let column = |a: &[T], j: usize| squares(&a[j * m..(j + 1) * m]);
+    let mut left: Vec<f64> = (0..n).map(|j| column(&a, j)).collect();
     let most = m.min(n).min(cap);
     let (mut skeleton, mut chosen) = (Vec::new(), vec![false; n]);
     let (mut q, mut r): (Vec<T>, Vec<T>) = (Vec::new(), Vec::new());
@@ -133,13 +145,13 @@ fn one_by_one<T: Scalar>(mut a: Vec<T>, m: usize, n: usize, tolerance: f64, cap:
             remove(&mut a, m, n, &q[removed * m..], &r[removed * n..]);
             removed = k;
             for j in 0..n {
-                left[j] = if chosen[j] { 0.0 } else { squares(&a, j) };
+                left[j] = if chosen[j] { 0.0 } else { column(&a, j) };
             }
             reference = largest(&left);
             continue;
         }
         let pivot = (0..n).fold(0, |best, j| if left[j] > left[best] { j } else { best });
-        if !(left[pivot] > (T::EPSILON * T::EPSILON) * start) {
+        if left[pivot] <= (T::EPSILON * T::EPSILON) * start {
             break;
         }
         vector.copy_from_slice(&a[pivot * m..(pivot + 1) * m]);
@@ -152,8 +164,8 @@ fn one_by_one<T: Scalar>(mut a: Vec<T>, m: usize, n: usize, tolerance: f64, cap:
         multiply(&q, (m, k), None, Some((&vector, &mut projections[..k])));
         projections[..k].iter_mut().for_each(|p| *p = T::ZERO - *p);
         multiply(&q, (m, k), Some((&projections[..k], &mut vector)), None);
-        let norm = vector.iter().map(|x| x.to_f64() * x.to_f64()).sum::<f64>().sqrt();
-        if !(norm > 0.1 * T::EPSILON * start.sqrt()) {
+        let norm = squares(&vector).sqrt();
+        if norm <= 0.1 * T::EPSILON * start.sqrt() {
             left[pivot] = 0.0;
             continue;
         }
