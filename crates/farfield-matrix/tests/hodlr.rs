@@ -216,6 +216,32 @@ fn sums_updates_and_products_keep_their_tolerance() {
     }
 }
 
+#[test]
+fn a_thousand_unknowns_are_built_factored_and_solved() {
+    let n = 1024;
+    let tree = Arc::new(ClusterTree::bisection(n, 40).unwrap());
+    let kernels: [fn(f64) -> f64; 3] = [|r| (-r * r).exp(), |r| 1.0 / (r + 0.01), |r| (30.0 * r).cos()];
+    for kernel in kernels {
+        let entry = |i: usize, j: usize| {
+            kernel((i as f64 - j as f64).abs() / n as f64) + if i == j { 150.0 + i as f64 } else { 0.0 }
+        };
+        let a = Matrix::from_fn(n, n, entry);
+        for tolerance in [1e-4, 1e-12] {
+            let (h, c) = Hodlr::from_entries(&EntryFn::new(n, n, entry), tree.clone(), relative(tolerance), 1).unwrap();
+            let error = distance(&h.to_dense(), &a);
+            assert!(error <= c.frobenius.value && c.frobenius.value <= tolerance * a.norm_frobenius(), "{error:e}");
+            let factor = h.factor().unwrap();
+            let b = random(n, 1, 3);
+            let x = factor.solve(&b).unwrap();
+            let left = distance(&h.apply(&x).unwrap(), &b) / b.norm_frobenius();
+            assert!(left <= 1e-13, "{left:e}");
+            let (sign, ln) = dense_log_determinant(&h.to_dense());
+            let ours = factor.log_determinant();
+            assert!(ours.sign == sign && (ours.ln_abs - ln).abs() <= 1e-12 * ln.abs());
+        }
+    }
+}
+
 fn backward_error(a: &Matrix<f64>, x: &Matrix<f64>, b: &Matrix<f64>) -> f64 {
     // In the 2-norm of A from below: the strictest form.
     let norm = spectral(a);
