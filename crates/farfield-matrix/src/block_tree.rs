@@ -56,7 +56,7 @@ pub struct BlockCluster {
 impl BlockCluster {
     /// The number of column clusters among the children.
     pub fn child_cols(&self) -> usize {
-        if self.child_rows == 0 { 0 } else { self.children.len() / self.child_rows }
+        self.children.len().checked_div(self.child_rows).unwrap_or(0)
     }
 }
 

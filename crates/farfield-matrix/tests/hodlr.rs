@@ -142,6 +142,38 @@ fn proven_certificates_are_never_exceeded_and_within_ten_times_of_the_error() {
 }
 
 #[test]
+fn sampled_certificates_hold_for_random_smooth_kernels() {
+    let mut rng = ChaCha8Rng::seed_from_u64(23);
+    let mut ratios = Vec::new();
+    for trial in 0..300u64 {
+        let n = rng.random_range(70..140);
+        let mut x: Vec<f64> = (0..n).map(|_| rng.random_range(-1.0..1.0)).collect();
+        x.sort_by(f64::total_cmp);
+        let (c, s) = (rng.random_range(0.1..8.0), rng.random_range(0.0..1.0));
+        let entry = |i: usize, j: usize| {
+            let r = (x[i] - x[j]).abs();
+            let value = match trial % 4 {
+                0 => (-c * r).exp(),
+                1 => 1.0 / (r + 0.02 * c),
+                2 => (c * r).cos() + s * r,
+                _ => (-c * r * r).exp() * (1.0 + s * x[j]),
+            };
+            value + if i == j { 10.0 * s } else { 0.0 }
+        };
+        let tolerance = 10f64.powf(rng.random_range(-11.0..-1.0));
+        let tree = ClusterTree::bisection(n, 12).unwrap();
+        let (h, certificate) =
+            Hodlr::from_entries(&EntryFn::new(n, n, entry), tree, relative(tolerance), trial).unwrap();
+        let a = Matrix::from_fn(n, n, entry);
+        let (error, bound) = (distance(&h.to_dense(), &a), certificate.frobenius.value);
+        assert!(error <= bound && bound <= tolerance * a.norm_frobenius(), "trial {trial}: {error:e} {bound:e}");
+        ratios.push(bound / error);
+    }
+    ratios.sort_by(f64::total_cmp);
+    assert!(ratios[150] <= 10.0, "median {}", ratios[150]);
+}
+
+#[test]
 fn products_entries_diagonals_and_norms_are_those_of_the_dense_form() {
     let n = 173;
     let points = Points::new(2, (0..2 * n).map(|i| (i as f64 * 0.754_877_666).fract()).collect()).unwrap();
@@ -213,6 +245,32 @@ fn sums_updates_and_products_keep_their_tolerance() {
         }
         let one = Hodlr::<f64>::identity(tree.clone());
         assert!(one.to_dense() == Matrix::identity(n) && one.trace() == n as f64);
+    }
+}
+
+#[test]
+fn a_thousand_unknowns_are_built_factored_and_solved() {
+    let n = 1024;
+    let tree = Arc::new(ClusterTree::bisection(n, 40).unwrap());
+    let kernels: [fn(f64) -> f64; 3] = [|r| (-r * r).exp(), |r| 1.0 / (r + 0.01), |r| (30.0 * r).cos()];
+    for kernel in kernels {
+        let entry = |i: usize, j: usize| {
+            kernel((i as f64 - j as f64).abs() / n as f64) + if i == j { 150.0 + i as f64 } else { 0.0 }
+        };
+        let a = Matrix::from_fn(n, n, entry);
+        for tolerance in [1e-4, 1e-12] {
+            let (h, c) = Hodlr::from_entries(&EntryFn::new(n, n, entry), tree.clone(), relative(tolerance), 1).unwrap();
+            let error = distance(&h.to_dense(), &a);
+            assert!(error <= c.frobenius.value && c.frobenius.value <= tolerance * a.norm_frobenius(), "{error:e}");
+            let factor = h.factor().unwrap();
+            let b = random(n, 1, 3);
+            let x = factor.solve(&b).unwrap();
+            let left = distance(&h.apply(&x).unwrap(), &b) / b.norm_frobenius();
+            assert!(left <= 1e-13, "{left:e}");
+            let (sign, ln) = dense_log_determinant(&h.to_dense());
+            let ours = factor.log_determinant();
+            assert!(ours.sign == sign && (ours.ln_abs - ln).abs() <= 1e-12 * ln.abs());
+        }
     }
 }
 

@@ -21,12 +21,14 @@ pub struct Writer<'a> {
     tensors: BTreeMap<String, Tensor<'a>>,
 }
 
-/// Values that are written piece by piece.
+/// Writes values piece by piece.
+type Values<'a> = Box<dyn Fn(&mut dyn Write) -> std::io::Result<()> + 'a>;
+
 struct Tensor<'a> {
     dtype: &'static str,
     bytes: usize,
     shape: Vec<usize>,
-    write: Box<dyn Fn(&mut dyn Write) -> std::io::Result<()> + 'a>,
+    write: Values<'a>,
 }
 
 impl<'a> Writer<'a> {
@@ -69,14 +71,7 @@ impl<'a> Writer<'a> {
         self.tensor("values", dtype, size, &[count], Box::new(write));
     }
 
-    fn tensor(
-        &mut self,
-        name: &str,
-        dtype: &'static str,
-        size: usize,
-        shape: &[usize],
-        write: Box<dyn Fn(&mut dyn Write) -> std::io::Result<()> + 'a>,
-    ) {
+    fn tensor(&mut self, name: &str, dtype: &'static str, size: usize, shape: &[usize], write: Values<'a>) {
         let bytes = size * shape.iter().product::<usize>();
         self.tensors.insert(name.to_owned(), Tensor { dtype, bytes, shape: shape.to_vec(), write });
     }

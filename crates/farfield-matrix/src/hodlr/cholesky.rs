@@ -232,15 +232,13 @@ impl<T: Scalar> LinearOperator<T> for HodlrCholesky<T> {
 }
 
 /// `b` becomes `W_c b` for the factor of a cluster, or one of its relatives.
-fn along<'a, T: Scalar>(
+fn along<'a, T: Scalar + 'a>(
     hodlr: &Hodlr<T>,
     factors: &(impl Fn(usize) -> Option<&'a Factor<T>> + Sync),
     c: usize,
     mut b: MatMut<T>,
     way: Way,
-) where
-    T: 'a,
-{
+) {
     match factors(c) {
         Some(Factor::Leaf(l)) => triangular(l, b, way),
         Some(Factor::Split(q, l)) => {

@@ -82,7 +82,7 @@ impl<T: Scalar> Hodlr<T> {
             })
             .collect();
         let cap = accuracy.rank_cap();
-        let rows = Nested::new(&self.tree, &blocks, |b| &b.u, |k, i, j| pair(k, i, j), half, cap);
+        let rows = Nested::new(&self.tree, &blocks, |b| &b.u, pair, half, cap);
         let cols = Nested::new(&self.tree, &blocks, |b| &b.v, |k, i, j| pair(k, j, i), half, cap);
         let made: Vec<NodeBlocks<T>> = (0..blocks.len())
             .map(|c| {
@@ -132,10 +132,7 @@ impl<T: Scalar> Hodlr<T> {
 }
 
 /// Bases in terms of the indices of their clusters: those of the children times that of the parent.
-fn written_out<'a, T: Scalar>(tree: &ClusterTree, basis: impl Fn(usize) -> MatRef<'a, T>) -> Vec<Mat<T>>
-where
-    T: 'a,
-{
+fn written_out<'a, T: Scalar + 'a>(tree: &ClusterTree, basis: impl Fn(usize) -> MatRef<'a, T>) -> Vec<Mat<T>> {
     let mut out: Vec<Mat<T>> = vec![Mat::zeros(0, 0); tree.clusters().len()];
     for (c, cluster) in tree.clusters().iter().enumerate().rev() {
         let own = basis(c);

@@ -181,8 +181,7 @@ impl<T: Scalar> HodlrFactorization<T> {
             let next = Matrix(&x.0 + &solved(&r).0);
             let residual = minus(&b, &self.hodlr.multiplied(&next, transposed));
             let now = residual.norm_frobenius();
-            // Not below: NaN ends it too.
-            if !(now < left) {
+            if now.is_nan() || now >= left {
                 break;
             }
             let stalled = now > 0.5 * left;
@@ -231,15 +230,13 @@ impl<T: Scalar> LinearOperator<T> for HodlrFactorization<T> {
 }
 
 /// `b` becomes `A_cc^{-1} b` for the diagonal block of a cluster, or with the transposes.
-fn solve_cluster<'a, T: Scalar>(
+fn solve_cluster<'a, T: Scalar + 'a>(
     hodlr: &Hodlr<T>,
     factors: &(impl Fn(usize) -> Option<&'a Factor<T>> + Sync),
     c: usize,
     mut b: MatMut<T>,
     transposed: bool,
-) where
-    T: 'a,
-{
+) {
     match (factors(c), &hodlr.nodes[c]) {
         (Some(Factor::Leaf(lu)), _) if transposed => lu.solve_transpose(b),
         (Some(Factor::Leaf(lu)), _) => lu.solve(b),

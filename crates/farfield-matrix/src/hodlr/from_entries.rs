@@ -197,7 +197,7 @@ impl<T: Scalar, E: Entries<T> + ?Sized> Cross<'_, T, E> {
             return Ok(0.0);
         }
         let mut u = self.residual_col(col)?;
-        u.iter_mut().for_each(|x| *x = *x / top);
+        u.iter_mut().for_each(|x| *x /= top);
         let size = norm(&u) * norm(&v);
         if !size.is_finite() {
             return Ok(0.0);
@@ -272,7 +272,7 @@ impl<T: Scalar, E: Entries<T> + ?Sized> Cross<'_, T, E> {
 }
 
 fn subtract<T: Scalar>(x: &mut [T], factor: T, y: &[T]) {
-    x.iter_mut().zip(y).for_each(|(x, &y)| *x = *x - factor * y);
+    x.iter_mut().zip(y).for_each(|(x, &y)| *x -= factor * y);
 }
 
 fn norm<T: Scalar>(x: &[T]) -> f64 {
