@@ -2,7 +2,7 @@
 //!
 //! Formatted arithmetic adds many products `A_i B_i` to each block. An [`Accumulator`] keeps those with a factor of low rank as
 //! low-rank terms and the others as pairs of factors; it is divided among the children when the block is split, and evaluated where it
-//! reaches a leaf: densely in a dense leaf, by one [`compress`](super::sketch::compress) of leaf and updates together in a leaf of low rank. Terms are
+//! reaches a leaf: densely in a dense leaf, by one [`compress`] of leaf and updates together in a leaf of low rank. Terms are
 //! truncated once on each level on their way down. Boerm, *Hierarchical matrix arithmetic with accumulated updates* (2019, arXiv 1703.09085),
 //! has the same accumulators with deterministic truncation.
 //!
