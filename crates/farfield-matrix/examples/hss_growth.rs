@@ -1,5 +1,5 @@
-//! Numbers stored for each unknown of an HSS matrix in one dimension while n grows: `1 / (|i - j| + 1)` and `log |x_i - x_j|` on an equispaced grid, leaves of 64,
-//! tolerance 1e-6.
+//! Numbers stored for each unknown of an HSS matrix in one dimension while n grows: `1 / (|i - j| + 1)` and `log |x_i
+//! - x_j|` on an equispaced grid, leaves of 64, tolerance 1e-6.
 //!
 //! `hss_growth [largest n = 1000000]` prints one JSON line a kernel and size.
 

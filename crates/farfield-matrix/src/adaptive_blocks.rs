@@ -1,13 +1,16 @@
-//! Adaptive partition of a dense matrix into dense and low-rank blocks (Mango & Katende 2024, algorithm 1: truncate the singular values of a block, split the blocks that miss
-//! the tolerance).
+//! Adaptive partition of a dense matrix into dense and low-rank blocks (Mango & Katende 2024, algorithm 1: truncate
+//! the singular values of a block, split the blocks that miss the tolerance).
 //!
-//! Each block gets the part of the squared tolerance that its entries are of all entries, so that errors of disjoint blocks,
-//! which add in squares, stay within the tolerance: `||A - H||_F^2 = sum_b e_b^2 <= sum_b tolerance^2 |b| / |A| = tolerance^2`. The error of each block is the norm of its residual, computed, so the bound is
-//! proven. A block becomes a low-rank leaf, a dense leaf, or is split into the blocks of its clusters' children, whichever stores the fewest
-//! numbers; with a rank cap, blocks of larger rank are split, as the algorithm is printed, until dense leaves are reached. No
-//! admissibility is asked for: the matrix itself decides, so the rows and columns may be in any order, but only a good one compresses.
+//! Each block gets the part of the squared tolerance that its entries are of all entries, so that errors of disjoint
+//! blocks, which add in squares, stay within the tolerance: `||A - H||_F^2 = sum_b e_b^2 <= sum_b tolerance^2 |b| /
+//! |A| = tolerance^2`. The error of each block is the norm of its residual, computed, so the bound is proven. A block
+//! becomes a low-rank leaf, a dense leaf, or is split into the blocks of its clusters' children, whichever stores the
+//! fewest numbers; with a rank cap, blocks of larger rank are split, as the algorithm is printed, until dense leaves
+//! are reached. No admissibility is asked for: the matrix itself decides, so the rows and columns may be in any
+//! order, but only a good one compresses.
 //!
-//! Cost: an SVD of every block of the block tree, O(n^3): for matrices of at most a few thousand rows, such as the weights of a network.
+//! Cost: an SVD of every block of the block tree, O(n^3): for matrices of at most a few thousand rows, such as the
+//! weights of a network.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -91,8 +94,8 @@ impl<T: Scalar> AdaptiveBlocks<T> {
     /// The partition of `a` on the given trees that stores the fewest numbers.
     ///
     /// # Errors
-    /// [`MatrixError::Tree`] when the trees do not fit the matrix, [`MatrixError::Entry`] for an infinite or NaN entry. The tolerance can
-    /// always be met, by dense leaves.
+    /// [`MatrixError::Tree`] when the trees do not fit the matrix, [`MatrixError::Entry`] for an infinite or NaN
+    /// entry. The tolerance can always be met, by dense leaves.
     pub fn from_dense(
         a: &Matrix<T>,
         rows: &Arc<ClusterTree>,

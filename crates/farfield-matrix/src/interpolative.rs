@@ -1,12 +1,14 @@
 //! Interpolative decompositions: rows of a matrix that carry all others.
 //!
-//! `M = X M(S, :) + E` with a few rows `S`, the *skeleton*, and `X` the identity in them. Pivoted QR of the transpose, `M^T P = Q [R_1 R_2]`, stopped when the
-//! rest is small, gives `S` as the first pivots and the other rows of `X` as `(R_1^{-1} R_2)^T` (Cheng, Gimbutas, Martinsson & Rokhlin 2005, section 3; the
-//! bound on the entries of `X` there needs further exchanges of pivots, which pivoted QR hardly ever calls for).
+//! `M = X M(S, :) + E` with a few rows `S`, the *skeleton*, and `X` the identity in them. Pivoted QR of the
+//! transpose, `M^T P = Q [R_1 R_2]`, stopped when the rest is small, gives `S` as the first pivots and the other rows
+//! of `X` as `(R_1^{-1} R_2)^T` (Cheng, Gimbutas, Martinsson & Rokhlin 2005, section 3; the bound on the entries of
+//! `X` there needs further exchanges of pivots, which pivoted QR hardly ever calls for).
 //!
-//! Blocks of pivots are chosen by pivoted Gram-Schmidt on a few random combinations of the rows (Martinsson, Quintana-Orti, Heavner & van de Geijn 2017), so that nearly all work is
-//! matrix products; what is left is summed afresh after each block, so that its norm can be trusted down to the rounding level.
-//! Cost about 6 m n k for rank `k`. The random signs are always the same: the result depends on the matrix alone.
+//! Blocks of pivots are chosen by pivoted Gram-Schmidt on a few random combinations of the rows (Martinsson,
+//! Quintana-Orti, Heavner & van de Geijn 2017), so that nearly all work is matrix products; what is left is summed
+//! afresh after each block, so that its norm can be trusted down to the rounding level. Cost about 6 m n k for rank
+//! `k`. The random signs are always the same: the result depends on the matrix alone.
 
 use faer::linalg::triangular_solve::solve_upper_triangular_in_place;
 use faer::{Mat, MatRef, Par};

@@ -1,4 +1,5 @@
-//! Dense linear algebra under the hierarchical matrices: the few factorisations that they use, by `faer`, on the calling thread.
+//! Dense linear algebra under the hierarchical matrices: the few factorisations that they use, by `faer`, on the
+//! calling thread.
 //!
 //! Everything here takes and returns `faer` matrices; nothing public names them.
 

@@ -1,8 +1,10 @@
 //! The 2-norm of an operator that is known by its products.
 //!
-//! Golub-Kahan-Lanczos bidiagonalisation with full reorthogonalisation (Golub & Van Loan, section 10.4.1): after `k` steps `A P_k = Q_k B_k` with `B_k` bidiagonal, the largest singular
-//! value of `B_k` is a lower bound of that of `A`, and a residual says how far it is from a singular value of `A`. From a random start the largest one is found: after `k` steps
-//! the relative error of `||A||_2^2` exceeds `e` with a probability of at most `1.65 sqrt(n) exp(-(2 k - 1) sqrt(e))` (Kuczynski & Wozniakowski 1992, theorem 4.2).
+//! Golub-Kahan-Lanczos bidiagonalisation with full reorthogonalisation (Golub & Van Loan, section 10.4.1): after `k`
+//! steps `A P_k = Q_k B_k` with `B_k` bidiagonal, the largest singular value of `B_k` is a lower bound of that of
+//! `A`, and a residual says how far it is from a singular value of `A`. From a random start the largest one is found:
+//! after `k` steps the relative error of `||A||_2^2` exceeds `e` with a probability of at most `1.65 sqrt(n) exp(-(2
+//! k - 1) sqrt(e))` (Kuczynski & Wozniakowski 1992, theorem 4.2).
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -14,8 +16,10 @@ use crate::matrix::Matrix;
 use crate::operator::LinearOperator;
 use crate::scalar::Scalar;
 
-/// `||A||_2` to a relative accuracy of `accuracy` (at least `1e-12`; for `f32` at least `1e-5`), never above it but for rounding. Stops when the residual of the Ritz value is below `accuracy` times it,
-/// or when the probability stated above, for this accuracy, is below `1e-10`. The starting vector is made from `seed`. Cost: two products a step, typically 10 to 50 steps; O(n k) memory for `k` steps.
+/// `||A||_2` to a relative accuracy of `accuracy` (at least `1e-12`; for `f32` at least `1e-5`), never above it but
+/// for rounding. Stops when the residual of the Ritz value is below `accuracy` times it, or when the probability
+/// stated above, for this accuracy, is below `1e-10`. The starting vector is made from `seed`. Cost: two products a
+/// step, typically 10 to 50 steps; O(n k) memory for `k` steps.
 ///
 /// ```
 /// use farfield_matrix::{Matrix, norm_2};
@@ -25,7 +29,8 @@ use crate::scalar::Scalar;
 /// ```
 ///
 /// # Errors
-/// [`MatrixError::Option`] unless `accuracy` is between 0 and 1, [`MatrixError::NoConvergence`] after 1000 steps, and the errors of the operator.
+/// [`MatrixError::Option`] unless `accuracy` is between 0 and 1, [`MatrixError::NoConvergence`] after 1000 steps, and
+/// the errors of the operator.
 pub fn norm_2<T: Scalar>(a: &dyn LinearOperator<T>, accuracy: f64, seed: u64) -> Result<f64, MatrixError> {
     if !(accuracy > 0.0 && accuracy < 1.0) {
         let rule = "must be between 0 and 1";

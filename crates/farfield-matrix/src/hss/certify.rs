@@ -6,8 +6,8 @@ use crate::certificate::{Bound, Certificate, LevelRanks};
 use crate::scalar::Scalar;
 
 impl<T: Scalar> Hss<T> {
-    /// Frobenius norm, exact but for rounding: in normal form (orthonormal bases) it is the root of the sum of squares of all `D`.
-    /// Cost O(n (m + r) r) for leaves of `m`.
+    /// Frobenius norm, exact but for rounding: in normal form (orthonormal bases) it is the root of the sum of
+    /// squares of all `D`. Cost O(n (m + r) r) for leaves of `m`.
     pub fn norm_frobenius(&self) -> f64 {
         Telescope::of(self).normal_form().norm_frobenius()
     }

@@ -1,8 +1,8 @@
 //! Entries, blocks, diagonal and trace of an HSS matrix, without its dense form.
 //!
-//! The block of some rows and columns is the same telescope with fewer rows: at each node the chosen rows of the long bases are the products of
-//! those of its children with its own `U`, and a node adds `U' D V'^T` of its children's chosen bases to what they have themselves. Nodes without chosen rows and columns are
-//! left out.
+//! The block of some rows and columns is the same telescope with fewer rows: at each node the chosen rows of the long
+//! bases are the products of those of its children with its own `U`, and a node adds `U' D V'^T` of its children's
+//! chosen bases to what they have themselves. Nodes without chosen rows and columns are left out.
 
 use faer::Mat;
 
@@ -27,7 +27,8 @@ struct Part<T> {
 }
 
 impl<T: Scalar> Hss<T> {
-    /// Entry `(row, col)`, in the user's order. Cost O(n) to find the places and O(r^2 log n): for many entries use [`Hss::block`].
+    /// Entry `(row, col)`, in the user's order. Cost O(n) to find the places and O(r^2 log n): for many entries use
+    /// [`Hss::block`].
     ///
     /// # Errors
     /// As [`Hss::block`].
@@ -35,7 +36,8 @@ impl<T: Scalar> Hss<T> {
         Ok(self.block(&[row], &[col])?[(0, 0)])
     }
 
-    /// The entries at `rows x cols`, in the user's order; indices may be repeated. Cost O(n) to find the places and O((|rows| + |cols|) r^2 log n + |rows| |cols| r log n).
+    /// The entries at `rows x cols`, in the user's order; indices may be repeated. Cost O(n) to find the places and
+    /// O((|rows| + |cols|) r^2 log n + |rows| |cols| r log n).
     ///
     /// # Errors
     /// [`MatrixError::Option`] for an index that is not below the number of rows or columns.
@@ -55,7 +57,8 @@ impl<T: Scalar> Hss<T> {
         Ok(self.chosen_entries(&chosen))
     }
 
-    /// `A(i, i)` for all `i`, in the user's order. Cost O(n (m + r) r) for leaves of `m` on equal trees of rows and columns; O(n r^2 log n) on others.
+    /// `A(i, i)` for all `i`, in the user's order. Cost O(n (m + r) r) for leaves of `m` on equal trees of rows and
+    /// columns; O(n r^2 log n) on others.
     ///
     /// # Errors
     /// [`MatrixError::Layout`] unless the matrix is square.

@@ -1,13 +1,14 @@
 //! HSS form of a dense matrix, by singular value decompositions of block rows and columns.
 //!
-//! From the leaves to the root: at each node the dominant left singular vectors of its off-diagonal block row are its `U` (in terms of the
-//! bases of its children above the leaves), its rows are replaced by their coefficients in that basis, and the same for
-//! columns, so that the matrix shrinks to the ranks. What is left of the diagonal block of a node is its `D` (Xia,
-//! Chandrasekaran, Gu & Li 2010, section 3; Chandrasekaran, Gu & Pals 2006). Ranks adapt to a budget of squared errors that all steps share; the error
-//! is the root of the sum of squares of the errors of the steps exactly, so the certificate is proven and sharp: [`truncation`](super::truncation).
+//! From the leaves to the root: at each node the dominant left singular vectors of its off-diagonal block row are its
+//! `U` (in terms of the bases of its children above the leaves), its rows are replaced by their coefficients in that
+//! basis, and the same for columns, so that the matrix shrinks to the ranks. What is left of the diagonal block of a
+//! node is its `D` (Xia, Chandrasekaran, Gu & Li 2010, section 3; Chandrasekaran, Gu & Pals 2006). Ranks adapt to a
+//! budget of squared errors that all steps share; the error is the root of the sum of squares of the errors of the
+//! steps exactly, so the certificate is proven and sharp: [`truncation`](super::truncation).
 //!
-//! Cost O(n^2 (m + r)) for leaves of `m`, memory O(n^2). Do not use it when the matrix has entries that can be asked for: [`Hss::from_entries`]
-//! never forms it.
+//! Cost O(n^2 (m + r)) for leaves of `m`, memory O(n^2). Do not use it when the matrix has entries that can be asked
+//! for: [`Hss::from_entries`] never forms it.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -26,8 +27,8 @@ use crate::matrix::Matrix;
 use crate::scalar::Scalar;
 
 impl<T: Scalar> Hss<T> {
-    /// The HSS form of `a` on bisected index trees (leaves of at most `leaf_size` rows; for a rectangular matrix the column tree has the same
-    /// shape).
+    /// The HSS form of `a` on bisected index trees (leaves of at most `leaf_size` rows; for a rectangular matrix the
+    /// column tree has the same shape).
     ///
     /// ```
     /// use farfield_matrix::{Accuracy, Hss, Matrix};
@@ -52,8 +53,9 @@ impl<T: Scalar> Hss<T> {
     /// The HSS form of `a` on the given trees of its rows and columns, which must have the same shape.
     ///
     /// # Errors
-    /// [`MatrixError::Entry`] for an infinite or NaN entry, [`MatrixError::Tree`] when the trees do not fit the matrix or each other,
-    /// [`MatrixError::Tolerance`] when the rank cap or rounding errors do not allow the tolerance.
+    /// [`MatrixError::Entry`] for an infinite or NaN entry, [`MatrixError::Tree`] when the trees do not fit the
+    /// matrix or each other, [`MatrixError::Tolerance`] when the rank cap or rounding errors do not allow the
+    /// tolerance.
     pub fn from_dense_on(
         a: &Matrix<T>,
         rows: &Arc<ClusterTree>,
@@ -113,8 +115,8 @@ pub(super) fn check_trees(
     Ok(())
 }
 
-/// The matrix while it shrinks: the rows and columns of each active node (those of the level worked on, and leaves above it), the diagonal blocks
-/// taken out.
+/// The matrix while it shrinks: the rows and columns of each active node (those of the level worked on, and leaves
+/// above it), the diagonal blocks taken out.
 struct Shrinking<'a, T> {
     matrix: Mat<T>,
     active: Vec<Active>,

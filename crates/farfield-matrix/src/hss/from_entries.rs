@@ -1,21 +1,26 @@
 //! HSS form of a matrix that is known by its entries, without forming it.
 //!
-//! *Skeletons.* Each node has a few of its rows, from which all its rows are interpolated on the columns outside of it: `A(I, J) = U A(S, J)` for a leaf,
-//! and above the leaves the same with the skeletons of the children in place of `I` (Ho & Greengard 2012, section 3; [`interpolative`](crate::interpolative)). Columns
-//! likewise, and the coupling blocks are entries of the matrix at skeleton rows and columns.
+//! *Skeletons.* Each node has a few of its rows, from which all its rows are interpolated on the columns outside of
+//! it: `A(I, J) = U A(S, J)` for a leaf, and above the leaves the same with the skeletons of the children in place of
+//! `I` (Ho & Greengard 2012, section 3; [`interpolative`](crate::interpolative)). Columns likewise, and the coupling
+//! blocks are entries of the matrix at skeleton rows and columns.
 //!
-//! *Far fields.* The interpolation of a node is computed on columns that stand for all columns outside of it: all candidates of the column skeletons of near clusters (boxes closer than a
-//! quarter of their diameter; neighbours in tree order when the tree has no points), and columns at random from clusters further away, fewer the further, weighted so that norms
-//! are kept in the mean; all candidates where there are few. The part of a kernel matrix that is far from a box is smooth and has a low rank, which a few columns find; what is near is taken whole
-//! (the near field takes the place of the dense inner proxy surfaces of Xing & Chow 2020). A product with random signs makes as many columns as there are candidates from them.
+//! *Far fields.* The interpolation of a node is computed on columns that stand for all columns outside of it: all
+//! candidates of the column skeletons of near clusters (boxes closer than a quarter of their diameter; neighbours in
+//! tree order when the tree has no points), and columns at random from clusters further away, fewer the further,
+//! weighted so that norms are kept in the mean; all candidates where there are few. The part of a kernel matrix that
+//! is far from a box is smooth and has a low rank, which a few columns find; what is near is taken whole (the near
+//! field takes the place of the dense inner proxy surfaces of Xing & Chow 2020). A product with random signs makes as
+//! many columns as there are candidates from them.
 //!
 //! *Recompression* then makes the bases orthonormal and the ranks those that the tolerance needs.
 //!
-//! *Certificate.* Rows of `A - H` are computed at random places. See [`Hss::from_entries`] for what that proves. When the check fails the
-//! build is repeated with a smaller local tolerance and more columns at random.
+//! *Certificate.* Rows of `A - H` are computed at random places. See [`Hss::from_entries`] for what that proves. When
+//! the check fails the build is repeated with a smaller local tolerance and more columns at random.
 //!
-//! Cost: O(n r^2) work and O(n r) entries for ranks that do not grow with the level, and `check_rows n` entries for the check. Do not use it when
-//! all entries are at hand and n is a few thousand: [`Hss::from_dense`] proves its error.
+//! Cost: O(n r^2) work and O(n r) entries for ranks that do not grow with the level, and `check_rows n` entries for
+//! the check. Do not use it when all entries are at hand and n is a few thousand: [`Hss::from_dense`] proves its
+//! error.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -48,8 +53,8 @@ pub struct SkeletonOptions {
     pub failure: f64,
     /// Rows of `A - H` that are computed to check the result, more when their errors differ much. Default 256.
     pub check_rows: usize,
-    /// The caller's word that `A(i, j) = A(j, i)`, bit for bit: rows and columns then share their bases, at half the cost. Needs equal row and column
-    /// trees. Default false.
+    /// The caller's word that `A(i, j) = A(j, i)`, bit for bit: rows and columns then share their bases, at half the
+    /// cost. Needs equal row and column trees. Default false.
     pub symmetric: bool,
     /// How often the build may be repeated with a smaller local tolerance. Default 4.
     pub attempts: usize,
@@ -64,15 +69,18 @@ impl Default for SkeletonOptions {
 impl<T: Scalar> Hss<T> {
     /// The HSS form of `entries` on trees of its rows and columns of the same shape.
     ///
-    /// The certificate rests on rows of `A - H` at uniformly random places. With `x` the squared norms of `s` such rows, `||A - H||_F^2 <= n mean(x) / (1 - t)` but for a
-    /// probability of `exp(-s t^2 / (2 k))`, where `k` is the mean of the squares of the squared row errors over the square of their mean (a one-sided Bernstein inequality for
-    /// numbers that are not negative; Maurer 2003). `k`, 1 for errors spread evenly over the rows and `n` for an error in one row, is not known; twice its value in the
-    /// sample is taken. So a bound holds with the stated probability unless the error hides in very few rows, as no method that sees a part of the entries can rule out.
-    /// When all rows are checked the bound is proven.
+    /// The certificate rests on rows of `A - H` at uniformly random places. With `x` the squared norms of `s` such
+    /// rows, `||A - H||_F^2 <= n mean(x) / (1 - t)` but for a probability of `exp(-s t^2 / (2 k))`, where `k` is the
+    /// mean of the squares of the squared row errors over the square of their mean (a one-sided Bernstein inequality
+    /// for numbers that are not negative; Maurer 2003). `k`, 1 for errors spread evenly over the rows and `n` for an
+    /// error in one row, is not known; twice its value in the sample is taken. So a bound holds with the stated
+    /// probability unless the error hides in very few rows, as no method that sees a part of the entries can rule
+    /// out. When all rows are checked the bound is proven.
     ///
     /// # Errors
-    /// [`MatrixError::Entry`] for an infinite or NaN entry among those looked at, [`MatrixError::Tree`] when the trees do not fit,
-    /// [`MatrixError::Option`] for an option outside of its range, [`MatrixError::Tolerance`] when the rank cap or the number of attempts does not allow the tolerance.
+    /// [`MatrixError::Entry`] for an infinite or NaN entry among those looked at, [`MatrixError::Tree`] when the
+    /// trees do not fit, [`MatrixError::Option`] for an option outside of its range, [`MatrixError::Tolerance`] when
+    /// the rank cap or the number of attempts does not allow the tolerance.
     pub fn from_entries(
         entries: &dyn Entries<T>,
         rows: &Arc<ClusterTree>,
@@ -139,8 +147,8 @@ struct Build<'a, T> {
     options: &'a SkeletonOptions,
 }
 
-/// One side of the matrix: for every node the indices that its skeleton is chosen from (all of a leaf, the skeletons of the children above), the skeleton, and the interpolation
-/// from it. Indices are those of the user.
+/// One side of the matrix: for every node the indices that its skeleton is chosen from (all of a leaf, the skeletons
+/// of the children above), the skeleton, and the interpolation from it. Indices are those of the user.
 struct Side<T> {
     candidates: Vec<Vec<usize>>,
     skeletons: Vec<Vec<usize>>,

@@ -1,18 +1,21 @@
 //! Exponential, square root and inverse square root of HSS matrices, by products and recompression alone.
 //!
-//! *Exponential*: scaling and squaring, `exp(A) = p(A / 2^s)^(2^s)` with a Taylor polynomial `p` of a matrix of norm at most 1/2 (Higham, *Functions of Matrices*, section 10.3).
-//! Cost: about 14 + log2 ||A|| products.
+//! *Exponential*: scaling and squaring, `exp(A) = p(A / 2^s)^(2^s)` with a Taylor polynomial `p` of a matrix of norm
+//! at most 1/2 (Higham, *Functions of Matrices*, section 10.3). Cost: about 14 + log2 ||A|| products.
 //!
-//! *Square roots* of a symmetric positive definite matrix: the coupled Newton-Schulz iteration (Higham, eq. 6.35) on `A / c`, `c` above the largest eigenvalue,
+//! *Square roots* of a symmetric positive definite matrix: the coupled Newton-Schulz iteration (Higham, eq. 6.35) on
+//! `A / c`, `c` above the largest eigenvalue,
 //!
 //! ```text
 //! Y <- Y (3 I - Z Y) / 2,    Z <- (3 I - Z Y) Z / 2,    Y_0 = A / c,  Z_0 = I,    Y -> (A/c)^(1/2),  Z -> (A/c)^(-1/2),
 //! ```
 //!
-//! which needs no inverses: about `log(condition number) / log(9/4)` steps and 5 more, three products each. Every product is recompressed to a part of the tolerance. Residuals are computed at the end, exactly but for rounding.
+//! which needs no inverses: about `log(condition number) / log(9/4)` steps and 5 more, three products each. Every
+//! product is recompressed to a part of the tolerance. Residuals are computed at the end, exactly but for rounding.
 //!
-//! Do not use them when the function has no low-rank off-diagonal blocks (an exponential of a strongly non-normal matrix), or for condition numbers near
-//! `tolerance / 1e-14`, where the truncation errors of the small eigenvalues take over.
+//! Do not use them when the function has no low-rank off-diagonal blocks (an exponential of a strongly non-normal
+//! matrix), or for condition numbers near `tolerance / 1e-14`, where the truncation errors of the small eigenvalues
+//! take over.
 
 use super::Hss;
 use crate::accuracy::Accuracy;
@@ -35,12 +38,13 @@ pub struct SquareRoots<T: Scalar> {
 }
 
 impl<T: Scalar> Hss<T> {
-    /// `exp(A)`, with truncations to a relative error of `tolerance` in all as far as errors of products of commuting matrices add up (exact for normal matrices; the condition number of the exponential of other matrices can
-    /// be larger). There is no certificate.
+    /// `exp(A)`, with truncations to a relative error of `tolerance` in all as far as errors of products of commuting
+    /// matrices add up (exact for normal matrices; the condition number of the exponential of other matrices can be
+    /// larger). There is no certificate.
     ///
     /// # Errors
-    /// [`MatrixError::Tree`] unless rows and columns have equal trees, [`MatrixError::Option`] for a bad tolerance, [`MatrixError::Tolerance`] when
-    /// rounding errors do not allow it, [`MatrixError::NonFinite`] on overflow.
+    /// [`MatrixError::Tree`] unless rows and columns have equal trees, [`MatrixError::Option`] for a bad tolerance,
+    /// [`MatrixError::Tolerance`] when rounding errors do not allow it, [`MatrixError::NonFinite`] on overflow.
     pub fn exp(&self, tolerance: f64) -> Result<Self, MatrixError> {
         Accuracy::relative(tolerance)?;
         let norm = 1.1 * norm_2(self, 0.05, 0)?;
@@ -65,12 +69,13 @@ impl<T: Scalar> Hss<T> {
         Ok(sum)
     }
 
-    /// The square root and the inverse square root of a symmetric positive definite matrix, both residuals at most `tolerance`.
+    /// The square root and the inverse square root of a symmetric positive definite matrix, both residuals at most
+    /// `tolerance`.
     ///
     /// # Errors
     /// [`MatrixError::Tree`] unless rows and columns have equal trees, [`MatrixError::Option`] for a bad tolerance,
-    /// [`MatrixError::NoConvergence`] when the matrix is not positive definite or too ill conditioned for the tolerance, [`MatrixError::Tolerance`] when
-    /// rounding errors do not allow the tolerance.
+    /// [`MatrixError::NoConvergence`] when the matrix is not positive definite or too ill conditioned for the
+    /// tolerance, [`MatrixError::Tolerance`] when rounding errors do not allow the tolerance.
     pub fn square_roots(&self, tolerance: f64) -> Result<SquareRoots<T>, MatrixError> {
         Accuracy::relative(tolerance)?;
         let floor = 40.0 * (self.levels() + 2) as f64 * T::EPSILON;

@@ -1,7 +1,8 @@
 //! Low-rank matrices in HSS form, low-rank updates and shifts.
 //!
-//! `U V^T` of `k` columns is an HSS matrix of rank `k` on any tree: the rows of `U` and `V` are the bases of the leaves, those above are
-//! stacked identities, the coupling blocks are identities and a leaf keeps its own part `U_i V_i^T` in `D`.
+//! `U V^T` of `k` columns is an HSS matrix of rank `k` on any tree: the rows of `U` and `V` are the bases of the
+//! leaves, those above are stacked identities, the coupling blocks are identities and a leaf keeps its own part `U_i
+//! V_i^T` in `D`.
 
 use std::sync::Arc;
 
@@ -16,11 +17,13 @@ use crate::operator::check_rows;
 use crate::scalar::Scalar;
 
 impl<T: Scalar> Hss<T> {
-    /// `U V^T` on the given trees, for `u` of `n x k` and `v` of `m x k`, exact. Cost O((n + m) k + n m' k) for leaves of `m'`.
+    /// `U V^T` on the given trees, for `u` of `n x k` and `v` of `m x k`, exact. Cost O((n + m) k + n m' k) for
+    /// leaves of `m'`.
     ///
     /// # Errors
-    /// [`MatrixError::Rows`] when the rows do not fit the trees, [`MatrixError::Shapes`] when `u` and `v` have different numbers of columns,
-    /// [`MatrixError::Tree`] when the trees differ in shape, [`MatrixError::NonFinite`] for entries that are not finite.
+    /// [`MatrixError::Rows`] when the rows do not fit the trees, [`MatrixError::Shapes`] when `u` and `v` have
+    /// different numbers of columns, [`MatrixError::Tree`] when the trees differ in shape, [`MatrixError::NonFinite`]
+    /// for entries that are not finite.
     pub fn low_rank(
         rows: &Arc<ClusterTree>,
         cols: &Arc<ClusterTree>,
@@ -63,7 +66,8 @@ impl<T: Scalar> Hss<T> {
         Self::assemble(rows.clone(), cols.clone(), &blocks)
     }
 
-    /// `A + U V^T`, exact, of ranks larger by the columns of `U`; [`Hss::recompress`] makes them smaller where they can be.
+    /// `A + U V^T`, exact, of ranks larger by the columns of `U`; [`Hss::recompress`] makes them smaller where they
+    /// can be.
     ///
     /// # Errors
     /// As [`Hss::low_rank`].
@@ -74,8 +78,8 @@ impl<T: Scalar> Hss<T> {
     /// `A + s I`, of the same ranks. Cost: one copy.
     ///
     /// # Errors
-    /// [`MatrixError::Tree`] unless rows and columns have equal trees, [`MatrixError::Factor`] for an infinite or NaN `s`, [`MatrixError::NonFinite`] on
-    /// overflow.
+    /// [`MatrixError::Tree`] unless rows and columns have equal trees, [`MatrixError::Factor`] for an infinite or NaN
+    /// `s`, [`MatrixError::NonFinite`] on overflow.
     pub fn shift(&self, s: T) -> Result<Self, MatrixError> {
         if self.rows != self.cols {
             let reason = "a shift needs equal trees of rows and columns".to_owned();

@@ -5,13 +5,13 @@
 //! ```
 //!
 //! with block-diagonal `D(l)`, `U(l)`, `V(l)`, one block a node of the tree (Neural-HSS, definition 2.1; Casulli,
-//! Kressner & Robol 2024, definition 3.1). Every node has ranks of its own, one for `U` and one for `V`; the tree may have any
-//! shape, leaves on any level included. The bases need not be orthonormal, so any parameters give
-//! an HSS matrix and the same matrix has many parameters. [`HssLayout`] says where each block lies.
+//! Kressner & Robol 2024, definition 3.1). Every node has ranks of its own, one for `U` and one for `V`; the tree may
+//! have any shape, leaves on any level included. The bases need not be orthonormal, so any parameters give an HSS
+//! matrix and the same matrix has many parameters. [`HssLayout`] says where each block lies.
 //!
 //! | operation | cost in multiply-adds | result |
 //! | --- | --- | --- |
-//! | [`Hss::apply`], [`Hss::apply_transpose`] | number of parameters a vector, about `n (m + 6 r)` for leaves of `m >= r` | vectors |
+//! | [`apply`](crate::LinearOperator::apply), [`apply_transpose`](crate::LinearOperator::apply_transpose) | number of parameters a vector, about `n (m + 6 r)` for leaves of `m >= r` | vectors |
 //! | [`Hss::transpose`], [`Hss::scale`], [`Hss::add`] | none, or one a parameter | same ranks; `add`: their sums |
 //! | [`Hss::multiply`] | `O(n (m + r)^2 / m)` | exact, sums of ranks |
 //! | [`Hss::shift`], [`Hss::add_low_rank`] | one a parameter | same ranks; larger by those of the update |
@@ -22,7 +22,8 @@
 //! | [`Hss::ulv`], [`Hss::cholesky`], [`Hss::least_squares`] | `O(n r^2)` for leaves of `m = O(r)` | factors; then `O(n r)` a solution |
 //! | [`Hss::from_products`], [`Hss::recover`] | `O(n s^2)` for `s` samples | HSS matrix, certificate |
 //!
-//! Built from a dense matrix by [`Hss::from_dense`] (proven error), from entries by [`Hss::from_entries`] (never formed), from factors by [`Hss::low_rank`].
+//! Built from a dense matrix by [`Hss::from_dense`] (proven error), from entries by [`Hss::from_entries`] (never
+//! formed), from factors by [`Hss::low_rank`].
 //!
 //! Every operation adds its terms in a fixed order: the same input gives the same bits on any number of threads.
 
@@ -124,8 +125,8 @@ impl<T: Scalar> Hss<T> {
         Self { rows, cols, layout, data }.checked("parameters of an HSS matrix")
     }
 
-    /// The matrix with these blocks, one a cluster. The number of columns of `u` and `v` are the ranks; blocks above the leaves
-    /// have the ranks of the children as sizes.
+    /// The matrix with these blocks, one a cluster. The number of columns of `u` and `v` are the ranks; blocks above
+    /// the leaves have the ranks of the children as sizes.
     pub(crate) fn assemble(
         rows: Arc<ClusterTree>,
         cols: Arc<ClusterTree>,

@@ -1,15 +1,16 @@
 //! Recompression: the same matrix with the smallest ranks that a tolerance allows.
 //!
-//! In normal form (orthonormal bases, zero diagonal blocks above the leaves; [`Telescope`]) the off-diagonal block row of node
-//! `i` with parent `p` is `U_i W_i` times orthonormal columns, where
+//! In normal form (orthonormal bases, zero diagonal blocks above the leaves; [`Telescope`]) the off-diagonal block
+//! row of node `i` with parent `p` is `U_i W_i` times orthonormal columns, where
 //!
 //! ```text
 //! W_i = [ D_p(i, j), j != i,  U_p(i, :) W_p ],
 //! ```
 //!
-//! reduced to `r_i` columns by an orthogonal factorisation, from the root to the leaves. From the leaves to the root the dominant left singular
-//! vectors of `(U_i in the new bases of its children) W_i` are then the new basis. Columns the same with the transpose. The error is the
-//! root of the sum of squares of the errors of all steps; see [`truncation`](super::truncation). (Columns that have been truncated before make `W_i` smaller, not larger, so the
+//! reduced to `r_i` columns by an orthogonal factorisation, from the root to the leaves. From the leaves to the root
+//! the dominant left singular vectors of `(U_i in the new bases of its children) W_i` are then the new basis. Columns
+//! the same with the transpose. The error is the root of the sum of squares of the errors of all steps; see
+//! [`truncation`](super::truncation). (Columns that have been truncated before make `W_i` smaller, not larger, so the
 //! residual with the first `W_i` is an upper bound.)
 //!
 //! Cost O(n (m + r) r) for leaves of `m`.
@@ -26,8 +27,8 @@ use crate::linalg::{beside, product, r_factor};
 use crate::scalar::Scalar;
 
 impl<T: Scalar> Hss<T> {
-    /// The same matrix but for `accuracy`, with orthonormal bases of the smallest ranks. The certificate is proven; a relative tolerance
-    /// refers to the norm of this matrix.
+    /// The same matrix but for `accuracy`, with orthonormal bases of the smallest ranks. The certificate is proven; a
+    /// relative tolerance refers to the norm of this matrix.
     ///
     /// # Errors
     /// [`MatrixError::Tolerance`] when the rank cap or the rounding errors of `T` do not allow the tolerance.
@@ -73,7 +74,8 @@ impl<T: Scalar> Hss<T> {
     }
 }
 
-/// `W_i` of the rows and of the columns of every node of a matrix in normal form; empty for the root, and for the columns of a symmetric matrix.
+/// `W_i` of the rows and of the columns of every node of a matrix in normal form; empty for the root, and for the
+/// columns of a symmetric matrix.
 fn weights<T: Scalar>(form: &Telescope<T>) -> Vec<(Mat<T>, Mat<T>)> {
     let mut weights = vec![(Mat::zeros(0, 0), Mat::zeros(0, 0)); form.blocks.len()];
     for node in 0..form.blocks.len() {

@@ -1,10 +1,11 @@
 //! The blocks of an HSS matrix taken apart, and the two normal forms that its algorithms start from.
 //!
-//! *Orthonormal*: every `U` and `V` has orthonormal columns. From the leaves to the root, `U_i = Q R`: `Q` takes the place of `U_i`
-//! and `R` goes into the parent. *Pushed down*: the diagonal blocks of every inner `D` are zero. From the root to the leaves, block `(c, c)`
-//! of the parent's `D` goes into child `c` as `D_c += U_c D_cc V_c^T`. In both forms at once the matrix is a sum of
-//! mutually orthogonal terms, `||A||_F^2 = sum_i ||D_i||_F^2`, and the singular values of an off-diagonal block row are those of a small
-//! matrix (Xia, Chandrasekaran, Gu & Li 2010, section 3; derivation in [`truncation`](super::truncation)).
+//! *Orthonormal*: every `U` and `V` has orthonormal columns. From the leaves to the root, `U_i = Q R`: `Q` takes the
+//! place of `U_i` and `R` goes into the parent. *Pushed down*: the diagonal blocks of every inner `D` are zero. From
+//! the root to the leaves, block `(c, c)` of the parent's `D` goes into child `c` as `D_c += U_c D_cc V_c^T`. In both
+//! forms at once the matrix is a sum of mutually orthogonal terms, `||A||_F^2 = sum_i ||D_i||_F^2`, and the singular
+//! values of an off-diagonal block row are those of a small matrix (Xia, Chandrasekaran, Gu & Li 2010, section 3;
+//! derivation in [`truncation`](super::truncation)).
 //!
 //! Cost O(n (m + r) r) for leaves of `m`.
 
@@ -26,12 +27,13 @@ pub(super) struct Telescope<T> {
     pub rows: Arc<ClusterTree>,
     pub cols: Arc<ClusterTree>,
     pub blocks: Vec<NodeBlocks<T>>,
-    /// Whether `U = V` and `D = D^T` everywhere, bit for bit at the start and but for rounding later: then the work is done for the rows alone.
+    /// Whether `U = V` and `D = D^T` everywhere, bit for bit at the start and but for rounding later: then the work
+    /// is done for the rows alone.
     pub symmetric: bool,
 }
 
-/// What a sweep from the leaves to the root makes of a node: its blocks with other bases, and the old bases in terms of the new
-/// ones (`U_old = U_new left` on what is kept).
+/// What a sweep from the leaves to the root makes of a node: its blocks with other bases, and the old bases in terms
+/// of the new ones (`U_old = U_new left` on what is kept).
 pub(super) struct Rebased<T> {
     pub blocks: NodeBlocks<T>,
     pub left: Mat<T>,
@@ -90,8 +92,8 @@ impl<T: Scalar> Telescope<T> {
         vec![(Mat::zeros(0, 0), Mat::zeros(0, 0)); self.blocks.len()]
     }
 
-    /// New bases for the nodes of a level, whose children have theirs: `step` gets each node with the blocks that the new bases of its
-    /// children give.
+    /// New bases for the nodes of a level, whose children have theirs: `step` gets each node with the blocks that the
+    /// new bases of its children give.
     pub fn rebase_level<E: Send>(
         &mut self,
         level: usize,
@@ -115,7 +117,8 @@ impl<T: Scalar> Telescope<T> {
         self.blocks[0] = self.rebased_by_children(0, factors);
     }
 
-    /// The blocks of a node when the bases of its children have been replaced: `factors` of each child are old bases in terms of new.
+    /// The blocks of a node when the bases of its children have been replaced: `factors` of each child are old bases
+    /// in terms of new.
     fn rebased_by_children(&self, node: usize, factors: &Factors<T>) -> NodeBlocks<T> {
         let old = &self.blocks[node];
         if self.is_leaf(node) {

@@ -1,19 +1,21 @@
 //! Truncated orthonormal bases under one error budget.
 //!
-//! Every basis of an HSS matrix is chosen by a step "replace the off-diagonal block row of node `i` by its orthogonal projection", and the
-//! same for block columns, from the leaves to the root, each step on the result of the steps before. Let `E_s` be what step `s`
-//! removes. Then
+//! Every basis of an HSS matrix is chosen by a step "replace the off-diagonal block row of node `i` by its orthogonal
+//! projection", and the same for block columns, from the leaves to the root, each step on the result of the steps
+//! before. Let `E_s` be what step `s` removes. Then
 //!
 //! ```text
 //! A - H = sum_s E_s,    <E_s, E_t> = 0 for s != t,    ||A - H||_F^2 = sum_s ||E_s||_F^2,
 //! ```
 //!
-//! for after a step with projector `P` on block row `i` all later matrices, hence all later `E_t`, have their block row `i` in the range of
-//! `P`, while that of `E_s` lies in the range of `I - P`; and nothing is changed in the diagonal block of `i` afterwards. So the error is known, not
-//! bounded by a worst case (compare Xi, Xia, Cauley & Balakrishnan 2014, theorem 3.1 and corollary 4.3, where norms of the steps are added), and a budget
-//! `tolerance^2` can be shared out among the steps: each gets an equal part of what is left.
+//! for after a step with projector `P` on block row `i` all later matrices, hence all later `E_t`, have their block
+//! row `i` in the range of `P`, while that of `E_s` lies in the range of `I - P`; and nothing is changed in the
+//! diagonal block of `i` afterwards. So the error is known, not bounded by a worst case (compare Xi, Xia, Cauley &
+//! Balakrishnan 2014, theorem 3.1 and corollary 4.3, where norms of the steps are added), and a budget `tolerance^2`
+//! can be shared out among the steps: each gets an equal part of what is left.
 //!
-//! `||E_s||` is the norm of a residual that is computed, not a sum of singular values, whose rounding errors would go unseen.
+//! `||E_s||` is the norm of a residual that is computed, not a sum of singular values, whose rounding errors would go
+//! unseen.
 
 use faer::{Mat, MatRef};
 
@@ -29,8 +31,8 @@ pub(super) struct Basis<T> {
     pub error: f64,
 }
 
-/// A basis of as few columns as possible, at most `cap`, that spans the columns of `m` but for `tolerance` in the Frobenius norm. Singular values
-/// at the rounding level count as zero. Cost O(m n min(m, n)).
+/// A basis of as few columns as possible, at most `cap`, that spans the columns of `m` but for `tolerance` in the
+/// Frobenius norm. Singular values at the rounding level count as zero. Cost O(m n min(m, n)).
 pub(super) fn dominant_basis<T: Scalar>(m: MatRef<T>, tolerance: f64, cap: Option<usize>) -> Basis<T> {
     // A wide matrix has the left singular vectors of its triangular factor.
     if m.ncols() > m.nrows() + m.nrows() / 4 {
@@ -91,8 +93,8 @@ impl Budget {
         self.steps = self.steps.saturating_sub(1);
     }
 
-    /// The proven bound on the error, when it is within the tolerance. When the bound on rounding errors is what exceeds it, `measure` decides: the
-    /// true error as computed entry by entry.
+    /// The proven bound on the error, when it is within the tolerance. When the bound on rounding errors is what
+    /// exceeds it, `measure` decides: the true error as computed entry by entry.
     pub fn bound(
         &self,
         what: &'static str,

@@ -9,12 +9,13 @@ use crate::error::MatrixError;
 use crate::scalar::Scalar;
 
 impl<T: Scalar> Hss<T> {
-    /// The same matrix on [`HssLayout::new`] with `levels` levels and rank `rank` at every node, bases filled up with zeros. The parameters of the
-    /// result act on vectors in tree order.
+    /// The same matrix on [`HssLayout::new`] with `levels` levels and rank `rank` at every node, bases filled up with
+    /// zeros. The parameters of the result act on vectors in tree order.
     ///
     /// # Errors
-    /// [`MatrixError::Tree`] unless the trees split `0..n` in halves as [`ClusterTree::with_levels`] does, `levels` times;
-    /// [`MatrixError::Option`] when `rank` is smaller than the largest rank of the matrix; [`MatrixError::Layout`] when the layout is too large.
+    /// [`MatrixError::Tree`] unless the trees split `0..n` in halves as [`ClusterTree::with_levels`] does, `levels`
+    /// times; [`MatrixError::Option`] when `rank` is smaller than the largest rank of the matrix;
+    /// [`MatrixError::Layout`] when the layout is too large.
     pub fn uniform(&self, levels: usize, rank: usize) -> Result<Self, MatrixError> {
         let fits = |tree: &ClusterTree| {
             let ranges = |t: &ClusterTree| t.clusters().iter().map(|c| c.range.clone()).collect::<Vec<_>>();
