@@ -1,7 +1,7 @@
 //! The error of an H2-matrix, from rows of the true matrix.
 //!
 //! Rows are drawn at random without replacement and compared whole. With squared row errors `e_i`, `n mean(e)` estimates `||A - H||_F^2`; the bound adds the deviation
-//! of the mean by the empirical Bernstein inequality (Maurer & Pontil 2009, theorem 4) for row errors between 0 and twice the largest one seen.
+//! of the mean by the empirical Bernstein inequality (Maurer & Pontil 2009, theorem 4) for squared row errors between 0 and four times the largest one seen.
 //! That range is the one assumption behind the stated failure probability: an error that sits in a few rows only, none of which was drawn, is not seen. When all
 //! rows are compared the bound is proven.
 
@@ -83,7 +83,7 @@ impl<'a, T: Scalar> RowSample<'a, T> {
             return Bound::proven((mean * nrows).sqrt() + rounding);
         }
         let variance = errors.iter().map(|e| (e - mean).powi(2)).sum::<f64>() / (count - 1.0);
-        let range = 2.0 * errors.iter().copied().fold(0.0, f64::max);
+        let range = 4.0 * errors.iter().copied().fold(0.0, f64::max);
         let log = (2.0 / failure).ln();
         let high = mean + (2.0 * variance * log / count).sqrt() + 7.0 * range * log / (3.0 * (count - 1.0));
         Bound::probabilistic((high * nrows).sqrt() + rounding, failure)
