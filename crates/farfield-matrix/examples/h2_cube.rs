@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         name,
         n: 40_000,
         kernel: "inverse",
-        tolerance: 2.2e-7,
+        tolerance: 2.5e-7,
         leaf_size: 100,
         eta: 1.8,
         storage,
