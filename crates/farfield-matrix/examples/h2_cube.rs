@@ -1,7 +1,7 @@
 //! H2-matrices of uniform random points in a cube of side n^(1/3): build and product, one thread, one JSON line a case.
 //!
 //! `cargo run --release --example h2_cube [-- CASE ...]` with cases `inverse-stored`, `inverse-single`, `inverse-recomputed`, `multiquadric`. Times are user seconds of this
-//! process; the error is that of the product with a random vector, on all rows, against the direct sum.
+//! process; `N`, `LEAF`, `ETA`, `TOL` and `MEDIAN` in the environment override a case. The error is that of the product with a random vector, on all rows, against the direct sum.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         name,
         n: 40_000,
         kernel: "inverse",
-        tolerance: 2.2e-7,
+        tolerance: 2.5e-7,
         leaf_size: 100,
         eta: 1.8,
         storage,

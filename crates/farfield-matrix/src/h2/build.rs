@@ -234,18 +234,15 @@ impl<'a, T: Scalar> Problem<'a, T> {
             let capped = bases.capped;
             let mut h = self.assemble(&bases, options.storage);
             self.finite(&h, &bases)?;
-            let (bound, _) = sample.bound(&h, options.failure);
+            let bound = sample.bound(&h, options.failure);
             reached = bound.value;
             if bound.value <= tolerance {
                 if let (Some(_), true) = (self.kernel, options.storage != H2Storage::Recomputed) {
                     h = self.stored(h);
                     self.finite(&h, &bases)?;
                 }
-                let bound = if options.storage == H2Storage::StoredSingle {
-                    sample.bound(&h, options.failure).0
-                } else {
-                    bound
-                };
+                let bound =
+                    if options.storage == H2Storage::StoredSingle { sample.bound(&h, options.failure) } else { bound };
                 if bound.value > tolerance {
                     reached = bound.value;
                     let limit = "blocks in single precision".to_owned();
