@@ -318,6 +318,29 @@ fn solves_have_backward_errors_of_rounding() {
 }
 
 #[test]
+fn refinement_repairs_solves_through_ill_scaled_diagonal_blocks() {
+    // [ e R1, I; I, e R2 ]: the condition number is near 1, the coefficients on the way are of size 1/e.
+    let n = 64;
+    for e in [1e-4, 1e-8, 1e-10] {
+        let noise = random(n, n, 6);
+        let a = Matrix::from_fn(n, n, |i, j| {
+            let diagonal = if (i < n / 2) == (j < n / 2) { e * noise[(i, j)] } else { 0.0 };
+            diagonal + if i.abs_diff(j) == n / 2 { 1.0 } else { 0.0 }
+        });
+        let tree = ClusterTree::bisection(n, n / 2).unwrap();
+        let (h, _) = Hodlr::from_dense(&a, tree, relative(1e-12)).unwrap();
+        let factor = h.factor().unwrap();
+        let b = random(n, 2, 3);
+        let dense = h.to_dense();
+        let raw = backward_error(&dense, &factor.apply(&b).unwrap(), &b);
+        let refined = backward_error(&dense, &factor.solve(&b).unwrap(), &b);
+        assert!(refined <= 1e-15 && raw > 100.0 * refined, "{e}: {raw:e} {refined:e}");
+        let transposed = backward_error(&dense.transpose(), &factor.solve_transpose(&b).unwrap(), &b);
+        assert!(transposed <= 1e-15, "{e}: {transposed:e}");
+    }
+}
+
+#[test]
 fn the_inverse_is_an_operator() {
     let n = 200;
     let (_, a) = cases(n).swap_remove(5);
