@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
-use crate::command::{bench, data, eval, predict, reproduce, train};
+use crate::command::{bench, data, eval, matrix, predict, recover, reproduce, train};
 use crate::failure::bad_input;
 
 /// Operators whose far field is low-rank: learn them from data, keep them, apply them.
@@ -29,6 +29,11 @@ enum Command {
     /// Generate data sets and look into files.
     #[command(subcommand)]
     Data(data::DataCommand),
+    /// Hierarchical matrices: build, look into, apply, solve, draw.
+    #[command(subcommand)]
+    Matrix(matrix::MatrixCommand),
+    /// Recover a linear operator from input/output pairs, without training.
+    Recover(recover::RecoverArgs),
     /// Reproduce a table, figure or theorem of the papers.
     Reproduce(reproduce::ReproduceArgs),
     /// Measure training steps against the floor of their arithmetic.
@@ -51,6 +56,8 @@ impl Cli {
             Command::Eval(args) => eval::run(&args),
             Command::Predict(args) => predict::run(&args),
             Command::Data(command) => data::run(&command),
+            Command::Matrix(command) => matrix::run(&command),
+            Command::Recover(args) => recover::run(&args),
             Command::Reproduce(args) => reproduce::run(&args),
             Command::Bench(args) => bench::run(&args),
         })

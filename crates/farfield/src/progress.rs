@@ -55,6 +55,14 @@ impl Progress {
         }
     }
 
+    /// The work is of `total` units after all.
+    pub fn resize(&mut self, total: u64) {
+        self.total = total;
+        if let Some(bar) = &self.bar {
+            bar.set_length(total);
+        }
+    }
+
     /// The work is over; the bar goes away.
     pub fn done(&self) {
         if let Some(bar) = &self.bar {

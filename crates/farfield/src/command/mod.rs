@@ -3,6 +3,8 @@
 pub mod bench;
 pub mod data;
 pub mod eval;
+pub mod matrix;
 pub mod predict;
+pub mod recover;
 pub mod reproduce;
 pub mod train;

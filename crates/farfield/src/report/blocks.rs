@@ -136,7 +136,7 @@ mod tests {
         let picture = fine.draw();
         assert!(picture.svg().is_some_and(|svg| svg.starts_with("<svg")));
         assert_eq!(picture.notes().len(), 1);
-        structure(0, 0, vec![]).draw();
+        assert!(structure(0, 0, vec![]).draw().svg().is_some());
         assert!(structure(10, 1000, vec![block(0..10, 0..1000, Some(0))]).draw().notes().is_empty());
     }
 }

@@ -8,8 +8,8 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use farfield_data::read_array;
 use farfield_matrix::{
-    Accuracy, Admissibility, AtZero, Certificate, ClusterTree, Entries, H2Matrix, H2Options, HMatrix, HMatrixOptions, Hodlr,
-    Hss, Kernel, KernelMatrix, Matrix, Points, SkeletonOptions, Splitting,
+    Accuracy, Admissibility, AtZero, Certificate, ClusterTree, Entries, H2Matrix, H2Options, HMatrix, HMatrixOptions,
+    Hodlr, Hss, Kernel, KernelMatrix, Matrix, Points, SkeletonOptions, Splitting,
 };
 
 use super::any_matrix::AnyMatrix;
@@ -19,9 +19,11 @@ use crate::progress::Progress;
 
 /// Build a hierarchical matrix.
 #[derive(Args, Debug)]
-#[command(after_help = "Kernels: laplace3d, laplace2d, inverse, log, helmholtz3d:K, gaussian:L, exponential:L, matern32:L, matern52:L, \
+#[command(
+    after_help = "Kernels: laplace3d, laplace2d, inverse, log, helmholtz3d:K, gaussian:L, exponential:L, matern32:L, matern52:L, \
     inverse-multiquadric:L, multiquadric:L\n\n\
-    Example:\n  farfield matrix build --kernel laplace3d --points p.npy --at-zero 0 --tol 1e-6 --format h2 --out k.ffm")]
+    Example:\n  farfield matrix build --kernel laplace3d --points p.npy --at-zero 0 --tol 1e-6 --format h2 --out k.ffm"
+)]
 pub struct BuildArgs {
     /// Kernel function; needs --points.
     #[arg(long, requires = "points", conflicts_with = "dense", required_unless_present = "dense")]
@@ -56,9 +58,6 @@ pub struct BuildArgs {
     /// Admissibility of H and H2: min(diam) <= eta distance.
     #[arg(long, default_value_t = 1.5)]
     eta: f64,
-    /// H2: keep no blocks, compute them again in every product. The matrix then needs its kernel and cannot be saved.
-    #[arg(long, hide = true)]
-    recompute: bool,
     /// Memory that the matrix may take, in MiB (H and H2).
     #[arg(long)]
     memory: Option<usize>,
@@ -146,17 +145,22 @@ pub fn run(args: &BuildArgs) -> Result<()> {
     Ok(())
 }
 
-fn of_kernel(args: &BuildArgs, kernel: &str, points: &Path, accuracy: Accuracy) -> Result<(AnyMatrix, Certificate, f64)> {
+fn of_kernel(
+    args: &BuildArgs,
+    kernel: &str,
+    points: &Path,
+    accuracy: Accuracy,
+) -> Result<(AnyMatrix, Certificate, f64)> {
     let kernel: Kernel = kernel.parse()?;
     let points = Arc::new(read_points(points)?);
     let at_zero = args.at_zero.map_or(AtZero::Formula, AtZero::Value);
     let kernel_matrix = KernelMatrix::<f64>::new(kernel, points.clone(), points.clone(), at_zero)?;
     let entries = Shifted { entries: &kernel_matrix, shift: args.shift };
     let start = Instant::now();
-    let splitting = if args.format == Format::Hodlr || args.format == Format::Hss { Splitting::Median } else { Splitting::Boxes };
+    let splitting =
+        if args.format == Format::Hodlr || args.format == Format::Hss { Splitting::Median } else { Splitting::Boxes };
     let tree = Arc::new(ClusterTree::geometric(&points, args.leaf, splitting)?);
     let memory = args.memory.map(|mib| mib << 20);
-    let admissibility = Admissibility::Strong { eta: args.eta };
     let (matrix, certificate) = match args.format {
         Format::Hodlr => {
             let (m, c) = Hodlr::from_entries(&entries, tree, accuracy, args.seed)?;
@@ -168,19 +172,27 @@ fn of_kernel(args: &BuildArgs, kernel: &str, points: &Path, accuracy: Accuracy) 
             (AnyMatrix::Hss(m), c)
         }
         Format::H => {
+            let admissibility = Admissibility::Strong { eta: args.eta };
             let options = HMatrixOptions { memory, seed: args.seed, ..HMatrixOptions::new(accuracy) };
             let progress = std::sync::Mutex::new(Progress::new(1, "building blocks", args.quiet));
-            let (m, c) = HMatrix::build_with_progress(&entries, &tree, &tree, admissibility, &options, &|done, total| {
-                if let Ok(progress) = progress.lock() {
-                    progress.resize(total as u64);
-                    progress.at(done as u64, String::new);
-                }
-            })?;
+            let (m, c) =
+                HMatrix::build_with_progress(&entries, &tree, &tree, admissibility, &options, &|done, total| {
+                    if let Ok(mut progress) = progress.lock() {
+                        progress.resize(total as u64);
+                        progress.at(done as u64, String::new);
+                    }
+                })?;
             (AnyMatrix::H(m), c)
         }
         Format::H2 => {
-            let options = H2Options { memory, seed: args.seed, ..H2Options::new(accuracy) };
-            let (m, c) = H2Matrix::from_kernel(&kernel_matrix, &tree, &tree, admissibility, &options)?;
+            let options = H2Options {
+                eta: args.eta,
+                symmetric: true,
+                memory_budget: memory,
+                seed: args.seed,
+                ..H2Options::new(accuracy)
+            };
+            let (m, c) = H2Matrix::from_entries(&entries, tree.clone(), tree, &options)?;
             (AnyMatrix::H2(m), c)
         }
     };
@@ -220,7 +232,9 @@ fn read_points(path: &Path) -> Result<Points> {
     let dim = match array.shape[..] {
         [_] => 1,
         [_, dim] => dim,
-        _ => return Err(bad_input(format!("{}: shape {:?}, pass points of shape (n, d)", path.display(), array.shape))),
+        _ => {
+            return Err(bad_input(format!("{}: shape {:?}, pass points of shape (n, d)", path.display(), array.shape)));
+        }
     };
     Ok(Points::new(dim, array.data.to_vec())?)
 }

@@ -63,7 +63,12 @@ impl MatrixSummary {
     /// For people.
     pub fn print(&self) {
         println!("{}: {} matrix, {} x {}", self.file, self.format, self.nrows, self.ncols);
-        println!("memory       {:.1} MiB, dense {:.1} MiB ({:.2} %)", self.mib, self.dense_mib, 100.0 * self.mib / self.dense_mib);
+        println!(
+            "memory       {:.1} MiB, dense {:.1} MiB ({:.2} %)",
+            self.mib,
+            self.dense_mib,
+            100.0 * self.mib / self.dense_mib
+        );
         if let Some(seconds) = self.seconds {
             println!("build        {seconds:.2} s");
         }

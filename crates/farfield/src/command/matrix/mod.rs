@@ -14,6 +14,8 @@ use clap::Subcommand;
 use farfield_data::{Array, ArrayData, read_array, save_array};
 use farfield_matrix::Matrix;
 
+pub use any_matrix::AnyMatrix;
+
 use crate::failure::bad_input;
 
 /// Hierarchical matrices: build, look into, apply, solve, draw.

@@ -8,7 +8,8 @@ use std::time::Instant;
 
 use anyhow::Result;
 use clap::Args;
-use farfield_matrix::{Accuracy, KrylovOptions, LinearOperator, LogDeterminant, Matrix, gmres};
+use farfield_matrix::krylov::{KrylovOptions, gmres};
+use farfield_matrix::{Accuracy, LinearOperator, LogDeterminant, Matrix};
 use serde::Serialize;
 
 use super::any_matrix::AnyMatrix;
@@ -90,7 +91,7 @@ pub fn run(args: &SolveArgs) -> Result<()> {
             Some((Box::new(factors), determinant, "HSS ULV factorisation"))
         }
         AnyMatrix::H(m) => {
-            let (factors, _) = m.lu(Accuracy::relative(args.lu_tol)?, 0)?;
+            let (factors, _) = m.lu(&Accuracy::relative(args.lu_tol)?, 0)?;
             let determinant = factors.log_determinant();
             Some((Box::new(factors), determinant, "GMRES preconditioned by H-LU"))
         }
@@ -125,7 +126,9 @@ pub fn run(args: &SolveArgs) -> Result<()> {
         .fold(0.0, f64::max);
     let determinant = factored.as_ref().filter(|_| args.log_determinant).map(|(_, d, _)| (d.sign, d.ln_abs));
     if args.log_determinant && determinant.is_none() {
-        return Err(bad_input("--log-determinant: an H2-matrix is not factored here, build the matrix as H, HSS or HODLR"));
+        return Err(bad_input(
+            "--log-determinant: an H2-matrix is not factored here, build the matrix as H, HSS or HODLR",
+        ));
     }
     let summary = SolveSummary {
         method: factored.as_ref().map_or("GMRES", |(.., method)| *method),

@@ -1,5 +1,6 @@
 //! `farfield reproduce`: tables, figures and theorems of the papers, one TOML each under `experiments/`.
 
+mod theorem_2_2;
 mod theorem_2_3;
 
 use std::path::PathBuf;
@@ -42,8 +43,13 @@ enum Budget {
     Paper,
 }
 
-const EXPERIMENTS: [(&str, &str); 1] =
-    [("theorem-2.3", "Neural-HSS: error of training against the number of white-noise samples, beside least squares")];
+const EXPERIMENTS: [(&str, &str); 2] = [
+    (
+        "theorem-2.2",
+        "Neural-HSS: rank against tolerance for smooth kernels in one, two and three dimensions, and for convolutions",
+    ),
+    ("theorem-2.3", "Neural-HSS: error of training against the number of white-noise samples, beside least squares"),
+];
 
 /// Runs the command.
 pub fn run(args: &ReproduceArgs) -> Result<()> {
@@ -54,6 +60,7 @@ pub fn run(args: &ReproduceArgs) -> Result<()> {
         return Ok(());
     }
     match args.name.as_deref() {
+        Some("theorem-2.2") => theorem_2_2::run(args),
         Some("theorem-2.3") => theorem_2_3::run(args),
         name => {
             let known = EXPERIMENTS.map(|(name, _)| name).join(", ");
