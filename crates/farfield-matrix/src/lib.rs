@@ -98,3 +98,8 @@ pub use norms::norm_2;
 pub use operator::LinearOperator;
 pub use points::{BoundingBox, Points};
 pub use scalar::Scalar;
+
+/// The examples of the guide, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/matrices.md")]
+struct Guide;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use farfield_data::DataError;
+use farfield_matrix::MatrixError;
 use farfield_nn::NnError;
 use farfield_pde::PdeError;
 
@@ -29,6 +30,7 @@ pub fn exit_status(error: &anyhow::Error) -> u8 {
         cause.is::<BadInput>()
             || cause.is::<PdeError>()
             || cause.downcast_ref::<DataError>().is_some_and(is_bad_data)
+            || cause.downcast_ref::<MatrixError>().is_some_and(is_bad_matrix)
             || match cause.downcast_ref::<NnError>() {
                 Some(NnError::Io { .. } | NnError::NonFinite { .. }) | None => false,
                 Some(NnError::Data(data)) => is_bad_data(data),
@@ -42,6 +44,15 @@ pub fn exit_status(error: &anyhow::Error) -> u8 {
 fn is_bad_data(error: &DataError) -> bool {
     match error {
         DataError::Io { error, .. } => error.kind() == std::io::ErrorKind::NotFound,
+        _ => true,
+    }
+}
+
+/// A file that cannot be written, or an iteration that does not converge, is not bad input; everything else about a matrix is.
+fn is_bad_matrix(error: &MatrixError) -> bool {
+    match error {
+        MatrixError::NoConvergence { .. } => false,
+        MatrixError::File { reason, .. } => !["cannot write", "cannot create"].iter().any(|r| reason.starts_with(r)),
         _ => true,
     }
 }

@@ -1,63 +1,17 @@
 //! The command as a user runs it: the way from nothing to predictions, and every kind of bad input.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+mod place;
+
+use std::path::Path;
+use std::process::Command;
 
 use farfield::data::{Array, read_array, save_npz};
+use place::{Place, one_line};
 use serde_json::Value;
 
-/// A folder of its own, with the command to run in it.
-struct Place {
-    dir: tempfile::TempDir,
-}
-
-impl Place {
-    fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_farfield"));
-        command.args(args).current_dir(self.dir.path()).env("FARFIELD_CACHE", self.path("cache"));
-        command
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        self.command(args).output().unwrap()
-    }
-
-    /// Standard output of a command that must succeed.
-    fn ok(&self, args: &[&str]) -> String {
-        let output = self.run(args);
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{args:?}: {errors}");
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    /// The one line on standard error of a command that must fail with this status.
-    fn fails(&self, status: i32, args: &[&str]) -> String {
-        one_line(self.run(args), status, &format!("{args:?}"))
-    }
-
-    fn json(&self, args: &[&str]) -> Value {
-        serde_json::from_str(&self.ok(args)).unwrap()
-    }
-
-    fn save(&self, name: &str, x: &Array, y: &Array) {
-        save_npz(&self.path(name), &[("x", x), ("y", y)], false).unwrap();
-    }
-}
-
-fn one_line(output: Output, status: i32, what: &str) -> String {
-    let text = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(status), "{what}: {text}");
-    assert!(!text.contains("panicked"), "{what}: {text}");
-    assert_eq!(text.trim_end().lines().count(), 1, "{what}: {text}");
-    text.trim_end().to_owned()
+/// Pairs in an npz file.
+fn save(place: &Place, name: &str, x: &Array, y: &Array) {
+    save_npz(&place.path(name), &[("x", x), ("y", y)], false).unwrap();
 }
 
 /// Two layers of samples by points.
@@ -117,22 +71,22 @@ fn from_nothing_to_predictions() {
 #[test]
 fn arrays_that_farfield_has_never_seen() {
     let place = Place::new();
-    place.save("mine.npz", &waves(50, 40, 0.0), &waves(50, 40, 0.5));
+    save(&place, "mine.npz", &waves(50, 40, 0.0), &waves(50, 40, 0.5));
     let args = ["train", "--data", "mine.npz", "--set", "train.epochs=5", "--set", "model.levels=2", "--json"];
     let results = place.json(&args);
     assert_eq!(results["run"], "runs/mine");
     assert_eq!(results["test"]["samples"], 10);
 
     // Another grid, several channels, two dimensions.
-    place.save("grids.npz", &waves(30, 40, 0.0), &waves(30, 24, 0.5));
+    save(&place, "grids.npz", &waves(30, 40, 0.0), &waves(30, 24, 0.5));
     place.json(&["train", "--data", "grids.npz", "--set", "train.epochs=2", "--json"]);
     let field = |shape: &[usize]| {
         let values: Vec<f32> = (0..shape.iter().product()).map(|i| (i as f32 * 0.01).sin()).collect();
         Array::new(shape, &values).unwrap()
     };
-    place.save("channels.npz", &field(&[20, 2, 32]), &field(&[20, 3, 32]));
+    save(&place, "channels.npz", &field(&[20, 2, 32]), &field(&[20, 3, 32]));
     place.json(&["train", "--data", "channels.npz", "--set", "train.epochs=2", "--json"]);
-    place.save("plane.npz", &field(&[20, 12, 16]), &field(&[20, 12, 16]));
+    save(&place, "plane.npz", &field(&[20, 12, 16]), &field(&[20, 12, 16]));
     let results =
         place.json(&["train", "--data", "plane.npz", "--set", "train.epochs=2", "--set", "model.levels=1", "--json"]);
     assert!(results["test"]["relative_l2"].as_f64().unwrap().is_finite());
@@ -185,14 +139,14 @@ fn an_interrupt_leaves_a_checkpoint_that_continues_to_the_same_bits() {
 fn bad_input_is_one_line_that_names_file_and_field() {
     let place = Place::new();
     let good = waves(8, 32, 0.0);
-    place.save("good.npz", &good, &good);
-    place.save("other.npz", &good, &waves(7, 32, 0.0));
-    place.save("empty.npz", &Array::new::<f64>(&[0, 32], &[]).unwrap(), &Array::new::<f64>(&[0, 32], &[]).unwrap());
+    save(&place, "good.npz", &good, &good);
+    save(&place, "other.npz", &good, &waves(7, 32, 0.0));
+    save(&place, "empty.npz", &Array::new::<f64>(&[0, 32], &[]).unwrap(), &Array::new::<f64>(&[0, 32], &[]).unwrap());
     let mut nan = good.clone();
     if let farfield::data::ArrayData::F64(values) = &mut nan.data {
         values[40] = f64::NAN;
     }
-    place.save("nan.npz", &nan, &good);
+    save(&place, "nan.npz", &nan, &good);
     place.ok(&["data", "generate", "poisson-1d", "--samples", "4", "--out", "four.h5", "--quiet"]);
     let bytes = std::fs::read(place.path("four.h5")).unwrap();
     std::fs::write(place.path("cut.h5"), &bytes[..bytes.len() / 2]).unwrap();

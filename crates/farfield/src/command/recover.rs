@@ -1,7 +1,8 @@
 //! `farfield recover`: a self-adjoint operator from input/output pairs, as an HSS matrix, by a direct algorithm.
 //!
 //! The proof of theorem 2.3 of Neural-HSS recovers an HSS matrix of rank `r` from `max(leaf + r, 3 r) + p` Gaussian inputs and their outputs; this
-//! is that algorithm. It needs inputs that are independent on every leaf: white noise, not sums of a few sine waves.
+//! is that algorithm. It needs inputs that are independent on every leaf: white noise, not sums of a few sine waves. Points where all inputs and all
+//! outputs are zero (a boundary that is stored) say nothing about the operator and are left out; the matrix acts on the others.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -37,7 +38,7 @@ pub struct RecoverArgs {
     #[arg(long)]
     rank: Option<usize>,
     /// Largest relative error on the pairs that are held out.
-    #[arg(long, default_value_t = 1e-6)]
+    #[arg(long, default_value_t = 1e-6, allow_negative_numbers = true)]
     tol: f64,
     /// File for the operator (.ffm).
     #[arg(long)]
@@ -53,8 +54,10 @@ pub struct RecoverArgs {
 /// What `recover` prints. Names are stable.
 #[derive(Serialize)]
 struct RecoverSummary {
-    /// Points of a field.
+    /// Points of a field that the operator acts on.
     points: usize,
+    /// Points that are zero in all pairs, left out.
+    zero_points: usize,
     /// Pairs that the operator was made from.
     samples: usize,
     /// Pairs that it was chosen by.
@@ -95,30 +98,34 @@ pub fn run(args: &RecoverArgs) -> Result<()> {
     if count == 0 || count > dataset.len() {
         return Err(bad_input(format!("--samples {count}: the file has {} pairs", dataset.len())));
     }
-    let pairs = |range: std::ops::Range<usize>| -> Result<(Matrix<f64>, Matrix<f64>)> {
-        let indices: Vec<usize> = range.collect();
-        let (mut x, mut y) = (vec![0.0; indices.len() * n], vec![0.0; indices.len() * n]);
-        dataset.read(&indices, &mut x, &mut y)?;
-        let columns = |values: &[f64]| Matrix::from_column_major(n, indices.len(), values);
-        Ok((columns(&x)?, columns(&y)?))
+    let all: Vec<usize> = (0..dataset.len()).collect();
+    let (mut inputs, mut outputs) = (vec![0.0; all.len() * n], vec![0.0; all.len() * n]);
+    dataset.read(&all, &mut inputs, &mut outputs)?;
+    let zero = |values: &[f64], i: usize| values.iter().skip(i).step_by(n).all(|v| *v == 0.0);
+    let kept: Vec<usize> = (0..n).filter(|&i| !(zero(&inputs, i) && zero(&outputs, i))).collect();
+    if kept.is_empty() {
+        return Err(bad_input(format!("{}: every pair is zero", args.data.display())));
+    }
+    let columns = |values: &[f64], range: std::ops::Range<usize>| {
+        Matrix::from_fn(kept.len(), range.len(), |i, j| values[(range.start + j) * n + kept[i]])
     };
-    let (x, y) = pairs(0..count)?;
+    let (x, y) = (columns(&inputs, 0..count), columns(&outputs, 0..count));
     let options =
         RecoverOptions { leaf_size: args.leaf, rank: args.rank, tolerance: args.tol, ..RecoverOptions::default() };
     let start = Instant::now();
     let recovered = Hss::recover(&x, &y, None, &options)?;
     let seconds = start.elapsed().as_secs_f64();
     let (test_error, least_squares_test_error) = if count < dataset.len() {
-        let (new, truth) = pairs(count..dataset.len())?;
-        let indices: Vec<usize> = (0..dataset.len()).collect();
+        let (new, truth) = (columns(&inputs, count..dataset.len()), columns(&outputs, count..dataset.len()));
         let part = |indices| Samples { dataset: &dataset, indices };
-        let least = LinearLeastSquares::fit(part(&indices[..count]))?.evaluate(part(&indices[count..]))?;
+        let least = LinearLeastSquares::fit(part(&all[..count]))?.evaluate(part(&all[count..]))?;
         (Some(relative(&recovered.matrix.apply(&new)?, &truth)), Some(least.global_l2))
     } else {
         (None, None)
     };
     let summary = RecoverSummary {
-        points: n,
+        points: kept.len(),
+        zero_points: n - kept.len(),
         samples: recovered.samples,
         held_out: recovered.held_out,
         leaf_size: recovered.leaf_size,
@@ -137,9 +144,12 @@ pub fn run(args: &RecoverArgs) -> Result<()> {
         return Ok(());
     }
     println!(
-        "recovered a {n} x {n} HSS matrix of rank {} (leaves of {}) from {} pairs in {seconds:.3} s",
-        summary.rank, summary.leaf_size, summary.samples
+        "recovered a {0} x {0} HSS matrix of rank {1} (leaves of {2}) from {3} pairs in {seconds:.3} s",
+        summary.points, summary.rank, summary.leaf_size, summary.samples
     );
+    if summary.zero_points > 0 {
+        println!("{} points are zero in all pairs and left out", summary.zero_points);
+    }
     println!("relative error on {} held-out pairs  {}", summary.held_out, format_number(summary.held_out_error));
     if let (Some(test), Some(least)) = (test_error, least_squares_test_error) {
         println!("relative error on {} test pairs      {}", dataset.len() - count, format_number(test));

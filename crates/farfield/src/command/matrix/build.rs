@@ -35,16 +35,16 @@ pub struct BuildArgs {
     #[arg(long)]
     dense: Option<PathBuf>,
     /// Value of the kernel at distance 0, where its formula has none.
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     at_zero: Option<f64>,
     /// Added to the diagonal.
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
     shift: f64,
     /// Format.
     #[arg(long, value_enum, default_value_t = Format::H)]
     format: Format,
     /// Error allowed, relative to the Frobenius norm.
-    #[arg(long, default_value_t = 1e-6)]
+    #[arg(long, default_value_t = 1e-6, allow_negative_numbers = true)]
     tol: f64,
     /// The tolerance is absolute.
     #[arg(long)]

@@ -76,14 +76,14 @@ impl MatrixSummary {
             println!("certificate  none in the file");
             return;
         };
-        for (name, bound) in [("Frobenius", certificate.frobenius), ("2-norm", certificate.spectral)] {
+        for (name, bound) in [("Frobenius norm", certificate.frobenius), ("2-norm", certificate.spectral)] {
             let standing = match bound.confidence {
                 Confidence::Proven => "proven".to_owned(),
                 Confidence::Probabilistic { failure } => format!("fails with probability {}", format_number(failure)),
             };
             let relative = bound.value / certificate.norm;
             println!(
-                "error        {} in the {name} norm, {} relative ({standing})",
+                "error        {} in the {name}, {} relative ({standing})",
                 format_number(bound.value),
                 format_number(relative)
             );
