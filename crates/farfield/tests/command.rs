@@ -7,7 +7,6 @@ use std::process::Command;
 
 use farfield::data::{Array, read_array, save_npz};
 use place::{Place, one_line};
-use serde_json::Value;
 
 /// Pairs in an npz file.
 fn save(place: &Place, name: &str, x: &Array, y: &Array) {
