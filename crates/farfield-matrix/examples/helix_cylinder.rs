@@ -15,64 +15,27 @@ use std::f64::consts::PI;
 use std::sync::Arc;
 
 use farfield_matrix::{
-    Accuracy, Admissibility, ClusterTree, Entries, HMatrix, HMatrixOptions, LinearOperator, Matrix, Points, Splitting,
+    Accuracy, Admissibility, AtZero, ClusterTree, Entries, HMatrix, HMatrixOptions, Kernel, KernelMatrix,
+    LinearOperator, Matrix, MatrixError, Points, Splitting,
 };
-
-struct Helix {
-    x: Vec<f64>,
-    y: Vec<f64>,
-    z: Vec<f64>,
-    /// Added to the distance.
-    gap: f64,
-    /// Added to its square.
-    soft: f64,
-}
-
-impl Helix {
-    fn new(n: usize, kernel: &str) -> Self {
-        let h = spacing(n);
-        let at = |f: &dyn Fn(f64) -> f64| (0..n).map(|i| f(i as f64)).collect();
-        let (gap, soft) = if kernel == "softened" { (0.0, h * h) } else { (1e-8, 0.0) };
-        Self { x: at(&|i| (h * i).cos()), y: at(&|i| (h * i).sin()), z: at(&|i| h * h * i / (2.0 * PI)), gap, soft }
-    }
-
-    fn column(&self, point: usize, xs: &[f64], ys: &[f64], zs: &[f64], out: &mut [f64]) {
-        let (x, y, z) = (self.x[point], self.y[point], self.z[point]);
-        for (((out, &a), &b), &c) in out.iter_mut().zip(xs).zip(ys).zip(zs) {
-            let square = (a - x) * (a - x) + (b - y) * (b - y) + (c - z) * (c - z);
-            *out = 1.0 / (4.0 * PI * ((square + self.soft).sqrt() + self.gap));
-        }
-    }
-}
 
 fn spacing(n: usize) -> f64 {
     1.75 * PI / (n as f64).sqrt()
 }
 
-impl Entries<f64> for Helix {
-    fn nrows(&self) -> usize {
-        self.x.len()
-    }
-
-    fn ncols(&self) -> usize {
-        self.x.len()
-    }
-
-    fn entry(&self, row: usize, col: usize) -> f64 {
-        let mut out = [0.0];
-        self.column(row, &self.x[col..=col], &self.y[col..=col], &self.z[col..=col], &mut out);
-        out[0]
-    }
-
-    fn block(&self, rows: &[usize], cols: &[usize], out: &mut [f64]) {
-        // The kernel is symmetric: the longer side is the inner loop when the other has one point.
-        let inner = if rows.len() == 1 { cols } else { rows };
-        let outer = if rows.len() == 1 { rows } else { cols };
-        let [xs, ys, zs] = [&self.x, &self.y, &self.z].map(|from| inner.iter().map(|&i| from[i]).collect::<Vec<f64>>());
-        for (&point, out) in outer.iter().zip(out.chunks_exact_mut(inner.len().max(1))) {
-            self.column(point, &xs, &ys, &zs, out);
-        }
-    }
+/// The kernel matrix on the helix.
+fn helix(n: usize, kernel: &str) -> Result<KernelMatrix<f64>, MatrixError> {
+    let h = spacing(n);
+    let point = |i: usize| {
+        let angle = h * i as f64;
+        [angle.cos(), angle.sin(), h * angle / (2.0 * PI)]
+    };
+    let points = Arc::new(Points::new(3, (0..n).flat_map(point).collect())?);
+    let (kernel, at_zero) = match kernel {
+        "softened" => (Kernel::Laplace3d, AtZero::Softened(h)),
+        _ => (Kernel::ShiftedLaplace3d { shift: 1e-8 }, AtZero::Formula),
+    };
+    KernelMatrix::new(kernel, points.clone(), points, at_zero)
 }
 
 /// Seconds of CPU time of this process so far (Linux).
@@ -96,11 +59,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let eta: f64 = option("--eta", "3").parse()?;
     let shift: f64 = option("--shift", "0").parse()?;
     let kernel = option("--kernel", "inverse");
-    let helix = Helix::new(n, &kernel);
-    let points = Points::new(3, (0..n).flat_map(|i| [helix.x[i], helix.y[i], helix.z[i]]).collect())?;
+    let helix = helix(n, &kernel)?;
 
     let start = cpu_seconds();
-    let tree = Arc::new(ClusterTree::geometric(&points, leaf, Splitting::Median)?);
+    let tree = Arc::new(ClusterTree::geometric(helix.row_points(), leaf, Splitting::Median)?);
     let accuracy = match option("--absolute", "").parse::<f64>() {
         Ok(absolute) => Accuracy::absolute(absolute)?,
         Err(_) => Accuracy::relative(tolerance)?,

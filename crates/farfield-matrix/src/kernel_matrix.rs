@@ -187,13 +187,16 @@ impl<T: Scalar> Entries<T> for KernelMatrix<T> {
     }
 
     fn entry(&self, row: usize, col: usize) -> T {
-        let mut out = [T::ZERO];
-        self.evaluator.block(self.row_cloud.range(row..row + 1), self.col_cloud.range(col..col + 1), &mut out);
-        out[0]
+        // By the standard library: a vector of one entry costs more. It differs from an entry of a block by rounding.
+        let d = |k: usize| self.row_cloud.coordinate(row, k).to_f64() - self.col_cloud.coordinate(col, k).to_f64();
+        let square: f64 = (0..self.rows.dim()).map(|k| d(k) * d(k)).sum();
+        T::from_f64(self.evaluator.at(square.sqrt()))
     }
 
     fn block(&self, rows: &[usize], cols: &[usize], out: &mut [T]) {
         let (x, y) = (self.row_cloud.gather(rows), self.col_cloud.gather(cols));
+        // One row is stored as one column is, and the distance has no direction: vectors run along the columns then.
+        let (x, y) = if rows.len() == 1 { (y, x) } else { (x, y) };
         self.evaluator.block(x.all(), y.all(), out);
     }
 }

@@ -54,7 +54,7 @@ fn blocks_of_every_kernel_are_its_function_of_the_distance() {
                 );
                 assert!((fine - want).abs() <= 2e-14 * size, "{name} in {dim}: {fine}, not {want}");
                 assert!((f64::from(coarse) - want).abs() <= 2e-4 * size, "{name} in {dim}, f32: {coarse}, not {want}");
-                assert_eq!(a.entry(i, j), fine);
+                assert_eq!(a.entry(i, j), want);
             }
         }
     }
