@@ -8,3 +8,17 @@ pub struct LogDeterminant {
     /// Natural logarithm of the absolute value.
     pub ln_abs: f64,
 }
+
+/// Whether a permutation is odd: its length minus its number of cycles is.
+pub(crate) fn is_odd(order: &[usize]) -> bool {
+    let mut seen = vec![false; order.len()];
+    let mut cycles = 0;
+    for start in 0..order.len() {
+        let mut i = start;
+        cycles += usize::from(!seen[start]);
+        while !std::mem::replace(&mut seen[i], true) {
+            i = order[i];
+        }
+    }
+    (order.len() - cycles) % 2 == 1
+}

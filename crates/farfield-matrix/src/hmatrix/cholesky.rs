@@ -13,12 +13,12 @@ use super::HMatrix;
 use super::accumulator::{Accumulator, Truncation};
 use super::block::{Block, Operand};
 use super::dense_factor::DenseCholesky;
-use super::error_of_factors::{Measured, factor_to_tolerance};
+use super::error_of_factors::factor_to_tolerance;
 use super::lu::in_panels;
 use super::sketch::Gaussians;
 use super::triangular::{Lower, Side, head_and_part, part_and_tail, solve_block};
 use crate::accuracy::Accuracy;
-use crate::certificate::{Certificate, LevelRanks};
+use crate::certificate::Certificate;
 use crate::cluster_tree::ClusterTree;
 use crate::error::MatrixError;
 use crate::log_determinant::LogDeterminant;
@@ -242,17 +242,10 @@ impl<T: Scalar> HMatrix<T> {
             factor.add_product(false, half.as_ref(), y.as_mut());
             y
         };
-        let (factor, Measured { bound, norm }) = factor_to_tolerance(self, what, accuracy, seed, attempt, apply)?;
+        let (factor, measured) = factor_to_tolerance(self, what, accuracy, seed, attempt, apply)?;
         let mut ranks = Vec::new();
         factor.ranks(0, &mut ranks);
-        let certificate = Certificate {
-            frobenius: bound,
-            spectral: bound,
-            norm,
-            ranks: LevelRanks::of(ranks),
-            stored: factor.stored(),
-            dense: self.nrows() * self.nrows(),
-        };
+        let certificate = measured.certificate(ranks, factor.stored(), self.nrows());
         Ok((HCholesky { tree: Arc::clone(&self.rows), factor }, certificate))
     }
 }

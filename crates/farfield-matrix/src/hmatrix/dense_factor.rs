@@ -10,6 +10,7 @@ use faer::linalg::triangular_solve::{
 use faer::{Mat, MatMut, MatRef, Par};
 
 use crate::linalg::product;
+use crate::log_determinant::is_odd;
 use crate::scalar::Scalar;
 
 /// `P A = L U`: pivots are chosen within the leaf.
@@ -49,7 +50,7 @@ impl<T: Scalar> DenseLu<T> {
 
     /// Sign and logarithm of the absolute value of the determinant.
     pub fn log_determinant(&self) -> (f64, f64) {
-        let mut sign = permutation_sign(&self.order);
+        let mut sign = if is_odd(&self.order) { -1.0 } else { 1.0 };
         let mut log = 0.0;
         for i in 0..self.len() {
             let pivot = self.factors[(i, i)].to_f64();
@@ -170,22 +171,4 @@ fn permute<T: Scalar>(mut x: MatMut<T>, pick: impl Fn(&[T], usize) -> T) {
         (0..x.nrows()).for_each(|i| old[i] = x[(i, j)]);
         (0..x.nrows()).for_each(|i| x[(i, j)] = pick(&old, i));
     }
-}
-
-/// 1 for an even permutation, -1 for an odd one.
-pub(crate) fn permutation_sign(order: &[usize]) -> f64 {
-    let mut seen = vec![false; order.len()];
-    let mut sign = 1.0;
-    for start in 0..order.len() {
-        let (mut i, mut length) = (start, 0);
-        while !seen[i] {
-            seen[i] = true;
-            i = order[i];
-            length += 1;
-        }
-        if length > 0 && length % 2 == 0 {
-            sign = -sign;
-        }
-    }
-    sign
 }

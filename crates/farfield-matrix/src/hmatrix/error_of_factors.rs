@@ -18,7 +18,7 @@ use rand_distr::{Distribution, StandardNormal};
 use super::HMatrix;
 use super::sketch::hash;
 use crate::accuracy::Accuracy;
-use crate::certificate::Bound;
+use crate::certificate::{Bound, Certificate, LevelRanks};
 use crate::error::MatrixError;
 use crate::linalg::{distance, norm_frobenius};
 use crate::scalar::Scalar;
@@ -37,6 +37,14 @@ pub(crate) struct Measured {
     pub bound: Bound,
     /// Frobenius norm of what was approximated.
     pub norm: f64,
+}
+
+impl Measured {
+    /// The certificate of factors with these ranks (level and rank of each block), of a matrix of order `n`.
+    pub fn certificate(&self, ranks: Vec<(usize, usize)>, stored: usize, n: usize) -> Certificate {
+        let Self { bound, norm } = *self;
+        Certificate { frobenius: bound, spectral: bound, norm, ranks: LevelRanks::of(ranks), stored, dense: n * n }
+    }
 }
 
 /// The `x` of the module comment for `p` vectors and a probability of `failure`.

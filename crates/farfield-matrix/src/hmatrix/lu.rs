@@ -20,16 +20,16 @@ use rayon::prelude::*;
 use super::HMatrix;
 use super::accumulator::{Accumulator, Truncation};
 use super::block::Block;
-use super::dense_factor::{DenseLu, permutation_sign};
-use super::error_of_factors::{Measured, factor_to_tolerance};
+use super::dense_factor::DenseLu;
+use super::error_of_factors::factor_to_tolerance;
 use super::sketch::Gaussians;
 use super::triangular::{Lower, Side, head_and_part, part_and_tail, solve_block};
 use crate::accuracy::Accuracy;
-use crate::certificate::{Certificate, LevelRanks};
+use crate::certificate::Certificate;
 use crate::cluster_tree::ClusterTree;
 use crate::error::MatrixError;
 use crate::linalg::max_abs;
-use crate::log_determinant::LogDeterminant;
+use crate::log_determinant::{LogDeterminant, is_odd};
 use crate::matrix::Matrix;
 use crate::operator::{LinearOperator, check_rows};
 use crate::scalar::Scalar;
@@ -292,17 +292,10 @@ impl<T: Scalar> HMatrix<T> {
             LuFactor::factor(&root, updates, 0, &truncation)
         };
         let apply = |factor: &LuFactor<T>, x: MatRef<T>| factor.apply_lower(factor.apply_upper(x).as_ref());
-        let (factor, Measured { bound, norm }) = factor_to_tolerance(self, what, accuracy, seed, attempt, apply)?;
+        let (factor, measured) = factor_to_tolerance(self, what, accuracy, seed, attempt, apply)?;
         let mut ranks = Vec::new();
         factor.ranks(0, &mut ranks);
-        let certificate = Certificate {
-            frobenius: bound,
-            spectral: bound,
-            norm,
-            ranks: LevelRanks::of(ranks),
-            stored: factor.stored(),
-            dense: self.nrows() * self.nrows(),
-        };
+        let certificate = measured.certificate(ranks, factor.stored(), self.nrows());
         Ok((HLu { rows: Arc::clone(&self.rows), cols: Arc::clone(&self.cols), factor }, certificate))
     }
 }
@@ -349,8 +342,8 @@ impl<T: Scalar> HLu<T> {
     /// Sign and logarithm of the absolute value of the determinant.
     pub fn log_determinant(&self) -> LogDeterminant {
         let (sign, ln_abs) = self.factor.log_determinant();
-        let sign = sign * permutation_sign(self.rows.order()) * permutation_sign(self.cols.order());
-        LogDeterminant { sign: if sign < 0.0 { -1 } else { 1 }, ln_abs }
+        let negative = (sign < 0.0) ^ is_odd(self.rows.order()) ^ is_odd(self.cols.order());
+        LogDeterminant { sign: if negative { -1 } else { 1 }, ln_abs }
     }
 }
 

@@ -8,6 +8,7 @@ use faer::linalg::triangular_solve::{
 };
 use faer::{Mat, MatMut, Par};
 
+use crate::log_determinant::is_odd;
 use crate::scalar::Scalar;
 
 /// `P A = L U`, `L` and `U` in one matrix.
@@ -60,7 +61,7 @@ impl<T: Scalar> Lu<T> {
 
     /// The sign of the determinant and the logarithm of its absolute value.
     pub fn log_determinant(&self) -> (i32, f64) {
-        let (mut negative, mut ln) = (odd(&self.order), 0.0);
+        let (mut negative, mut ln) = (is_odd(&self.order), 0.0);
         for j in 0..self.order.len() {
             let pivot = self.lu[(j, j)].to_f64();
             negative ^= pivot < 0.0;
@@ -73,21 +74,6 @@ impl<T: Scalar> Lu<T> {
     pub fn stored(&self) -> usize {
         self.order.len() * self.order.len()
     }
-}
-
-/// Whether a permutation is odd.
-fn odd(order: &[usize]) -> bool {
-    let mut seen = vec![false; order.len()];
-    let mut odd = false;
-    for start in 0..order.len() {
-        let (mut at, mut length) = (start, 0);
-        while !std::mem::replace(&mut seen[at], true) {
-            at = order[at];
-            length += 1;
-        }
-        odd ^= length > 0 && length % 2 == 0;
-    }
-    odd
 }
 
 #[cfg(test)]

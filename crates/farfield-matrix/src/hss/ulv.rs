@@ -26,7 +26,7 @@ use crate::condition::norm_1_estimate;
 use crate::error::MatrixError;
 use crate::householder::{HouseholderQr, Reflectors};
 use crate::linalg::{add_product, norm_frobenius, product};
-use crate::log_determinant::LogDeterminant;
+use crate::log_determinant::{LogDeterminant, is_odd};
 use crate::matrix::Matrix;
 use crate::operator::{LinearOperator, check_rows};
 use crate::scalar::Scalar;
@@ -186,7 +186,7 @@ fn eliminate<T: Scalar>(block: Reduced<T>) -> Result<(UlvNode<T>, Reduced<T>), f
 
 /// `det A`: every factor is orthogonal, triangular or a permutation.
 fn determinant<T: Scalar>(nodes: &[UlvNode<T>], rows: &ClusterTree, cols: &ClusterTree) -> LogDeterminant {
-    let mut negative = odd_permutation(rows.order()) != odd_permutation(cols.order());
+    let mut negative = is_odd(rows.order()) != is_odd(cols.order());
     let mut ln_abs = 0.0;
     for node in nodes {
         negative ^= node.q.negative_determinant() != node.p.negative_determinant();
@@ -198,20 +198,6 @@ fn determinant<T: Scalar>(nodes: &[UlvNode<T>], rows: &ClusterTree, cols: &Clust
         }
     }
     LogDeterminant { sign: if negative { -1 } else { 1 }, ln_abs }
-}
-
-/// Whether a permutation is odd: its length minus its number of cycles is.
-fn odd_permutation(order: &[usize]) -> bool {
-    let mut seen = vec![false; order.len()];
-    let mut cycles = 0;
-    for start in 0..order.len() {
-        let mut i = start;
-        cycles += usize::from(!seen[start]);
-        while !std::mem::replace(&mut seen[i], true) {
-            i = order[i];
-        }
-    }
-    (order.len() - cycles) % 2 == 1
 }
 
 impl<T: Scalar> HssUlv<T> {

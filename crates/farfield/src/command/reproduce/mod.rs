@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
+use serde::Deserialize;
 
 use crate::failure::bad_input;
 
@@ -41,6 +42,23 @@ enum Budget {
     Quick,
     /// As long as it takes.
     Paper,
+}
+
+/// What an experiment spends at each [`Budget`], as its TOML says.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Budgets<Effort> {
+    quick: Effort,
+    paper: Effort,
+}
+
+impl<Effort> Budgets<Effort> {
+    fn of(&self, budget: Budget) -> &Effort {
+        match budget {
+            Budget::Quick => &self.quick,
+            Budget::Paper => &self.paper,
+        }
+    }
 }
 
 const EXPERIMENTS: [(&str, &str); 2] = [

@@ -8,7 +8,7 @@ use farfield_matrix::Kernel;
 use farfield_matrix::rank_growth::{convolution_ranks, rank_growth};
 use serde::{Deserialize, Serialize};
 
-use super::{Budget, ReproduceArgs};
+use super::{Budgets, ReproduceArgs};
 use crate::progress::Progress;
 use crate::report::{Cell, Figure, Report, Series, Table, XyPlot, format_number};
 use crate::run_dir::write_file;
@@ -24,14 +24,7 @@ struct Experiment {
     gap: f64,
     convolution_digits: Vec<i32>,
     leaf: usize,
-    budget: Budgets,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Budgets {
-    quick: Effort,
-    paper: Effort,
+    budget: Budgets<Effort>,
 }
 
 #[derive(Deserialize)]
@@ -79,10 +72,7 @@ struct Output {
 pub fn run(args: &ReproduceArgs) -> Result<()> {
     let quiet = args.quiet || args.json;
     let experiment: Experiment = toml::from_str(EXPERIMENT).context("experiments/theorem-2.2.toml")?;
-    let effort = match args.budget {
-        Budget::Quick => &experiment.budget.quick,
-        Budget::Paper => &experiment.budget.paper,
-    };
+    let effort = experiment.budget.of(args.budget);
     let start = std::time::Instant::now();
     let tolerances = |digits: &[i32]| digits.iter().map(|&k| 10f64.powi(-k)).collect::<Vec<f64>>();
     let progress = Progress::new(4 * experiment.kernels.len() as u64, "theorem 2.2", quiet);

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use farfield_nn::{Model, evaluate};
 use serde::{Deserialize, Serialize};
 
-use super::{Budget, ReproduceArgs};
+use super::{Budgets, ReproduceArgs};
 use crate::baselines;
 use crate::command::train::fit;
 use crate::progress::Progress;
@@ -27,15 +27,8 @@ const EXPERIMENT: &str = include_str!("../../../../../experiments/theorem-2.3.to
 struct Experiment {
     title: String,
     samples: Vec<u64>,
-    budget: Budgets,
+    budget: Budgets<Effort>,
     run: toml::Table,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Budgets {
-    quick: Effort,
-    paper: Effort,
 }
 
 #[derive(Deserialize)]
@@ -71,10 +64,7 @@ struct Output<'a> {
 pub fn run(args: &ReproduceArgs) -> Result<()> {
     let quiet = args.quiet || args.json;
     let experiment: Experiment = toml::from_str(EXPERIMENT).context("experiments/theorem-2.3.toml")?;
-    let effort = match args.budget {
-        Budget::Quick => &experiment.budget.quick,
-        Budget::Paper => &experiment.budget.paper,
-    };
+    let effort = experiment.budget.of(args.budget);
     let start = std::time::Instant::now();
     let progress = Progress::new((experiment.samples.len() * effort.seeds.len()) as u64, "theorem 2.3", quiet);
     let mut points = Vec::new();
