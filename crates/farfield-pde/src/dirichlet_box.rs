@@ -2,7 +2,7 @@
 
 use crate::dirichlet_solver::DirichletSolver;
 use crate::gaussian_field::gaussian_field;
-use crate::problem::{choose_scheme, grid_sizes};
+use crate::options::{choose_scheme, grid_sizes};
 use crate::series::{SineTable, down_sample, evaluate};
 use crate::stencil::Stencil;
 use crate::{PdeError, ProblemOptions, SampleKey};
@@ -31,6 +31,7 @@ impl DirichletBox {
         default_n: usize,
         default_ratio: usize,
     ) -> Result<Self, PdeError> {
+        options.only(name, &["n", "solver_n", "scheme"])?;
         let (n, ratio) = grid_sizes(name, options, axes as u32, default_n, default_ratio, 0)?;
         let stencil = choose_scheme(name, options, &SCHEMES)?.unwrap_or(Stencil::FourthOrderCompact);
         Ok(DirichletBox {

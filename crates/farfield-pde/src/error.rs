@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 /// A bad name, a bad option or a buffer of the wrong length. Each message is one line.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Error)]
 pub enum PdeError {
     /// No problem has this name.
     #[error("unknown problem `{name}`; known: {known}")]
@@ -41,6 +41,38 @@ pub enum PdeError {
         /// Its value.
         value: usize,
         /// What is wrong with it and what would do.
+        reason: String,
+    },
+    /// An option is set that the problem does not have.
+    #[error("{problem}: there is no option `{option}`; it has {known}")]
+    NoOption {
+        /// The problem.
+        problem: &'static str,
+        /// The option that was set.
+        option: &'static str,
+        /// The options of this problem, separated by commas.
+        known: String,
+    },
+    /// A real option is out of range.
+    #[error("{problem}: {field} = {value}: {reason}")]
+    Value {
+        /// The problem.
+        problem: &'static str,
+        /// The option at fault.
+        field: &'static str,
+        /// Its value.
+        value: f64,
+        /// What is wrong with it and what would do.
+        reason: String,
+    },
+    /// The time integration failed.
+    #[error("{problem}: the integration failed at time {time}: {reason}")]
+    Integration {
+        /// The problem.
+        problem: &'static str,
+        /// Where it stopped.
+        time: f64,
+        /// Why, and what would do.
         reason: String,
     },
     /// The problem cannot draw from this family on its grid.

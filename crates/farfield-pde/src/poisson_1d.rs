@@ -27,7 +27,8 @@ use crate::dirichlet_box::ordinal;
 use crate::dirichlet_solver::DirichletSolver;
 use crate::five_diagonal::FiveDiagonal;
 use crate::gaussian_field::gaussian_field;
-use crate::problem::{check_call, choose_scheme, families_below, grid_sizes};
+use crate::options::{choose_scheme, grid_sizes};
+use crate::problem::{check_call, families_below};
 use crate::series::{SineTable, down_sample, evaluate};
 use crate::sine_transform::SineTransform;
 use crate::stencil::Stencil;
@@ -136,6 +137,7 @@ impl Poisson1d {
     /// # Errors
     /// Sizes out of range or that do not fit each other; an unknown scheme.
     pub fn new(options: &ProblemOptions) -> Result<Self, PdeError> {
+        options.only(Self::NAME, &["n", "solver_n", "scheme"])?;
         let (n, ratio) = grid_sizes(Self::NAME, options, 1, 256, 4, 0)?;
         let scheme = choose_scheme(Self::NAME, options, &SCHEMES)?;
         let wave_numbers: Vec<usize> = (1..=WAVES).map(|k| 2 * k).collect();

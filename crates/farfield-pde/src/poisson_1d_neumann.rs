@@ -22,7 +22,8 @@ use rand_distr::{Distribution, StandardNormal};
 use crate::dirichlet_box::ordinal;
 use crate::gaussian_field::deviation;
 use crate::neumann_solver::NeumannSolver;
-use crate::problem::{check_call, choose_scheme, families_below, grid_sizes};
+use crate::options::{choose_scheme, grid_sizes};
+use crate::problem::{check_call, families_below};
 use crate::series::{cosine_basis, down_sample, evaluate};
 use crate::stencil::Stencil;
 use crate::{Family, PdeError, Problem, ProblemOptions, SampleKey};
@@ -62,6 +63,7 @@ impl Poisson1dNeumann {
     /// # Errors
     /// Sizes out of range or that do not fit each other; an unknown scheme.
     pub fn new(options: &ProblemOptions) -> Result<Self, PdeError> {
+        options.only(Self::NAME, &["n", "solver_n", "scheme"])?;
         let (n, ratio) = grid_sizes(Self::NAME, options, 1, 256, 4, 1)?;
         let scheme = choose_scheme(Self::NAME, options, &SCHEMES)?;
         let wave_numbers: Vec<usize> = (1..=WAVES).map(|k| 2 * k).collect();

@@ -1,13 +1,11 @@
 //! What a problem is, and the list of those there are.
 
-use serde::{Deserialize, Serialize};
-
 use crate::family::names;
 use crate::poisson_1d::Poisson1d;
 use crate::poisson_1d_neumann::Poisson1dNeumann;
 use crate::poisson_2d::Poisson2d;
 use crate::poisson_3d::Poisson3d;
-use crate::{Family, PdeError, SampleKey};
+use crate::{Family, PdeError, ProblemOptions, SampleKey};
 
 /// A partial differential equation with a sampler of inputs and a solver: a source of pairs (input,
 /// output).
@@ -38,6 +36,17 @@ pub trait Problem: Send + Sync {
     /// Coordinates of the stored points, one array per axis.
     fn coordinates(&self) -> Vec<Vec<f64>>;
 
+    /// Which stored points lie in the domain, in the order of a field of one channel; `None` if all
+    /// do. Fields are zero outside.
+    fn mask(&self) -> Option<Vec<bool>> {
+        None
+    }
+
+    /// Whether the output depends linearly on the input.
+    fn is_linear(&self) -> bool {
+        true
+    }
+
     /// Dimension of the linear span of the family's inputs. A linear problem is solved exactly by
     /// least squares from this many samples: ten for the paper's 1D set.
     fn random_dimensions(&self, family: Family) -> usize;
@@ -50,27 +59,7 @@ pub trait Problem: Send + Sync {
     fn sample(&self, family: Family, key: SampleKey, input: &mut [f64], output: &mut [f64]) -> Result<(), PdeError>;
 }
 
-/// Options of a problem; all have defaults. In TOML or JSON, an unknown key is an error.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ProblemOptions {
-    /// Points an axis of the stored grid. Default: 256 in 1D, 64 in 2D, 128 in 3D. At least 4;
-    /// family `paper` needs more than its highest wave number (20 in 1D and 2D, 23 in 3D).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub n: Option<usize>,
-    /// Points an axis of the grid that family `paper` is solved on, before down-sampling. Default:
-    /// 4 n in 1D (with Neumann conditions 4 (n - 1) + 1), 2 n in 2D, n in 3D. Its intervals must be
-    /// a multiple of the stored grid's.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub solver_n: Option<usize>,
-    /// Discretisation, for both families. Default: `fourth-order` for family `paper` everywhere and
-    /// for all families in 2D and 3D, `second-order` for the random families in 1D. Each problem
-    /// lists the ones it knows.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub scheme: Option<String>,
-}
-
-/// Names and titles of the problems.
+/// Names and titles of the problems: the maps from one field to another, which [`problem`] builds.
 pub fn problems() -> &'static [(&'static str, &'static str)] {
     &[
         (Poisson1d::NAME, Poisson1d::TITLE),
@@ -106,69 +95,6 @@ pub fn problem(name: &str, options: &ProblemOptions) -> Result<Box<dyn Problem>,
             return Err(PdeError::UnknownProblem { name: name.to_owned(), known: known.join(", ") });
         }
     })
-}
-
-/// Most points that a grid may have: 2 GiB of f64.
-const MOST_POINTS: u64 = 1 << 28;
-/// Fewest points an axis.
-const FEWEST_POINTS: usize = 4;
-
-/// Checks the sizes and fills in the defaults. `end` is 1 if the last point of an axis lies on the
-/// boundary and is stored, else 0: an axis of n points has n - `end` intervals. Returns the points
-/// an axis of the stored grid and the ratio of the two grids.
-pub(crate) fn grid_sizes(
-    problem: &'static str,
-    options: &ProblemOptions,
-    axes: u32,
-    default_n: usize,
-    default_ratio: usize,
-    end: usize,
-) -> Result<(usize, usize), PdeError> {
-    let size = |field, value, reason| PdeError::Size { problem, field, value, reason };
-    let check = |field, value: usize| {
-        if value < FEWEST_POINTS {
-            return Err(size(field, value, format!("at least {FEWEST_POINTS} points an axis are needed")));
-        }
-        match (value as u64).checked_pow(axes) {
-            Some(points) if points <= MOST_POINTS => Ok(()),
-            _ => Err(size(field, value, format!("more than {MOST_POINTS} points in {axes} dimensions"))),
-        }
-    };
-    let n = options.n.unwrap_or(default_n);
-    check("n", n)?;
-    let Some(solver_n) = options.solver_n else {
-        return match check("solver_n", default_ratio * (n - end) + end) {
-            Ok(()) => Ok((n, default_ratio)),
-            Err(_) => {
-                Err(size("n", n, format!("the solver grid, {default_ratio} times finer, is too large; set solver_n")))
-            }
-        };
-    };
-    check("solver_n", solver_n)?;
-    if solver_n < n || !(solver_n - end).is_multiple_of(n - end) {
-        let intervals = if end == 0 { "solver_n" } else { "solver_n - 1" };
-        let reason = format!("does not fit down-sampling to n = {n}: {intervals} must be a multiple of {}", n - end);
-        return Err(size("solver_n", solver_n, reason));
-    }
-    Ok((n, (solver_n - end) / (n - end)))
-}
-
-/// The scheme of this name, or `None` if none was asked for.
-pub(crate) fn choose_scheme<T: Copy>(
-    problem: &'static str,
-    options: &ProblemOptions,
-    known: &[(&'static str, T)],
-) -> Result<Option<T>, PdeError> {
-    let Some(scheme) = &options.scheme else {
-        return Ok(None);
-    };
-    match known.iter().find(|(name, _)| name == scheme) {
-        Some(&(_, value)) => Ok(Some(value)),
-        None => {
-            let names: Vec<&str> = known.iter().map(|&(name, _)| name).collect();
-            Err(PdeError::UnknownScheme { problem, scheme: scheme.clone(), known: names.join(", ") })
-        }
-    }
 }
 
 /// The families of a grid with `n` points an axis: `paper` only if its highest wave number is below

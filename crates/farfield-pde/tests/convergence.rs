@@ -107,8 +107,12 @@ fn neumann_solver_has_the_order_of_its_stencil() {
 /// `paper` in 1D, at `solver_n` points.
 fn error_of_scheme(scheme: &str, solver_n: usize) -> f64 {
     let n = 64;
-    let options =
-        |scheme: &str| ProblemOptions { n: Some(n), solver_n: Some(solver_n), scheme: Some(scheme.to_owned()) };
+    let options = |scheme: &str| ProblemOptions {
+        n: Some(n),
+        solver_n: Some(solver_n),
+        scheme: Some(scheme.to_owned()),
+        ..ProblemOptions::default()
+    };
     let tested = problem("poisson-1d", &options(scheme)).unwrap();
     let reference = problem("poisson-1d", &options("fourth-order")).unwrap();
     let transform = SineTransform::new(1, n);

@@ -304,7 +304,8 @@ fn down_sampling_keeps_the_same_points() {
         ("poisson-3d", 24, 48, 2),
     ] {
         let with = |n, solver_n| {
-            let options = ProblemOptions { n: Some(n), solver_n: Some(solver_n), scheme: None };
+            let options =
+                ProblemOptions { n: Some(n), solver_n: Some(solver_n), scheme: None, ..ProblemOptions::default() };
             problem(name, &options).unwrap()
         };
         let (coarse, full) = (with(n, fine), with(fine, fine));
@@ -344,7 +345,12 @@ fn boundaries_are_exactly_zero() {
 #[test]
 fn scheme_paper_sets_f_to_zero_near_the_ends() {
     for scheme in ["paper", "paper-truncated"] {
-        let options = ProblemOptions { n: Some(64), solver_n: Some(64), scheme: Some(scheme.to_owned()) };
+        let options = ProblemOptions {
+            n: Some(64),
+            solver_n: Some(64),
+            scheme: Some(scheme.to_owned()),
+            ..ProblemOptions::default()
+        };
         let zeroed = problem("poisson-1d", &options).unwrap();
         let plain = build("poisson-1d", 64);
         for family in zeroed.families() {

@@ -7,7 +7,7 @@ use farfield_pde::{
 };
 
 fn options(n: Option<usize>, solver_n: Option<usize>, scheme: Option<&str>) -> ProblemOptions {
-    ProblemOptions { n, solver_n, scheme: scheme.map(str::to_owned) }
+    ProblemOptions { n, solver_n, scheme: scheme.map(str::to_owned), ..ProblemOptions::default() }
 }
 
 fn refusal(name: &str, options: &ProblemOptions) -> String {
@@ -251,5 +251,14 @@ fn samples_are_the_same_as_in_earlier_versions() {
             let error: f64 = value - pinned;
             assert!(error.abs() < 1e-10 * value.abs(), "{name} {family}: {value:.12e}");
         }
+    }
+}
+
+#[test]
+fn an_option_that_the_problem_does_not_have_is_refused() {
+    for name in ["poisson-1d", "poisson-1d-neumann", "poisson-2d", "poisson-3d"] {
+        let options = ProblemOptions { beta: Some(1.0), ..ProblemOptions::default() };
+        let message = problem(name, &options).err().expect("beta belongs to the Burgers equation").to_string();
+        assert_eq!(message, format!("{name}: there is no option `beta`; it has n, solver_n, scheme"));
     }
 }

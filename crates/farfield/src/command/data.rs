@@ -97,7 +97,8 @@ fn generate(args: &GenerateArgs) -> Result<()> {
     if args.samples == 0 {
         return Err(bad_input("--samples 0: at least one sample is needed"));
     }
-    let options = ProblemOptions { n: args.n, solver_n: args.solver_n, scheme: args.scheme.clone() };
+    let options =
+        ProblemOptions { n: args.n, solver_n: args.solver_n, scheme: args.scheme.clone(), ..ProblemOptions::default() };
     let problem = problem(&args.problem, &options)?;
     let family: Family = args.family.parse()?;
     let stream = match args.set {
