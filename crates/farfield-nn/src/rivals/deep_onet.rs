@@ -13,7 +13,7 @@ use burn::tensor::{DType, Device, Tensor};
 use farfield_data::FieldShape;
 use serde::{Deserialize, Serialize};
 
-use super::dense::Dense;
+use super::dense::{Dense, exchanged};
 use super::initial::{Initial, beside, constant, grid_coordinates};
 use crate::error::NnError;
 use crate::model::Model;
@@ -71,7 +71,7 @@ pub struct DeepOnet {
     trunk: Vec<Dense>,
     /// One a channel of the output.
     bias: Param<Tensor<1>>,
-    /// Coordinates of the output, `[1, axes, points]`.
+    /// Coordinates of the output, `[axes, 1, points]`.
     #[module(skip)]
     coordinates: Tensor<3>,
     #[module(skip)]
@@ -107,7 +107,7 @@ impl DeepOnet {
         let branch = branch.collect();
         let trunk = (0..layers).map(|l| Dense::glorot(if l == 0 { axes } else { w }, w, &mut initial)).collect();
         let bias = initial.values([output.channels], &vec![0.0; output.channels]);
-        let coordinates = constant([1, axes, output.points()], grid_coordinates(&output.grid), device, dtype);
+        let coordinates = constant([axes, 1, output.points()], grid_coordinates(&output.grid), device, dtype);
         let (config, input, output) = (config.clone(), input.clone(), output.clone());
         Ok(Self { branch, trunk, bias, coordinates, config, input, output })
     }
@@ -132,11 +132,12 @@ impl Model for DeepOnet {
         let (w, out) = (self.config.hidden_channels, self.output.channels);
         let coordinates = beside(&self.coordinates, &x);
         let trunk = self.trunk.iter().fold(coordinates, |z, layer| gelu(layer.forward(z)));
-        let mut z = x.reshape([batch, channels * points, 1]);
+        let mut z = x.reshape([batch, channels * points]).swap_dims(0, 1).unsqueeze_dim::<3>(2);
         for (l, layer) in self.branch.iter().enumerate() {
             z = layer.forward(if l == 0 { z } else { gelu(z) });
         }
-        let product = z.reshape([batch * out, w]).matmul(trunk.squeeze_dim::<2>(0));
-        product.reshape([batch, out, self.output.points()]) + self.bias.val().reshape([1, out, 1])
+        let terms = z.reshape([w, out * batch]).swap_dims(0, 1);
+        let product = terms.matmul(trunk.reshape([w, self.output.points()]));
+        exchanged(product.reshape([out, batch, self.output.points()])) + self.bias.val().reshape([1, out, 1])
     }
 }

@@ -1,11 +1,13 @@
-//! An affine map of channels, the same at every point, and networks of them.
+//! An affine map of channels, the same at every point.
+//!
+//! Inside the rivals fields are `[channels, batch, points]`, so that such a map of a whole batch is one matrix product.
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
 use super::initial::Initial;
 
-/// `y[b, :, p] = W x[b, :, p] + b`: a dense layer over channels, or a convolution of width one.
+/// `y[:, b, p] = W x[:, b, p] + b`: a dense layer over channels, or a convolution of width one.
 #[derive(Module, Debug)]
 pub struct Dense {
     /// `[channels_out, channels_in]`.
@@ -31,16 +33,22 @@ impl Dense {
         Self { weight, bias }
     }
 
-    /// `[batch, channels_in, points]` to `[batch, channels_out, points]`.
-    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let [out, _] = self.weight.dims();
-        let bias = self.bias.val().reshape([1, out, 1]);
-        if x.dims()[2] == 1 {
-            // One point: the batch takes the place of the points, one product in all.
-            let [batch, channels, _] = x.dims();
-            let y = x.reshape([batch, channels]).matmul(self.weight.val().swap_dims(0, 1));
-            return y.reshape([batch, out, 1]) + bias;
-        }
-        self.weight.val().unsqueeze_dim::<3>(0).matmul(x) + bias
+    /// Weights, row by row, and bias.
+    #[cfg(test)]
+    pub(crate) fn weights(&self) -> (Vec<f64>, Vec<f64>) {
+        (self.weight.val().into_data().iter().collect(), self.bias.val().into_data().iter().collect())
     }
+
+    /// `[channels_in, batch, points]` to `[channels_out, batch, points]`.
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let [channels, batch, points] = x.dims();
+        let [out, _] = self.weight.dims();
+        let y = self.weight.val().matmul(x.reshape([channels, batch * points])) + self.bias.val().reshape([out, 1]);
+        y.reshape([out, batch, points])
+    }
+}
+
+/// Batch and channels exchanged: from the order of data to that of the rivals, and back.
+pub(crate) fn exchanged(x: Tensor<3>) -> Tensor<3> {
+    x.swap_dims(0, 1)
 }

@@ -19,7 +19,7 @@ use burn::tensor::{DType, Device, Tensor};
 use farfield_data::FieldShape;
 use serde::{Deserialize, Serialize};
 
-use super::dense::Dense;
+use super::dense::{Dense, exchanged};
 use super::initial::{Initial, beside, constant, grid_coordinates};
 use crate::error::NnError;
 use crate::model::Model;
@@ -112,7 +112,7 @@ pub struct FactFormer {
     lift: [Dense; 2],
     blocks: Vec<Block>,
     project: [Dense; 2],
-    /// Coordinates, `[1, axes, points]`.
+    /// Coordinates, `[axes, 1, points]`.
     #[module(skip)]
     coordinates: Tensor<3>,
     #[module(skip)]
@@ -158,7 +158,7 @@ impl FactFormer {
             })
             .collect();
         let project = [Dense::new(w, w, &mut initial), Dense::new(w, output.channels, &mut initial)];
-        let coordinates = constant([1, axes, input.points()], grid_coordinates(&input.grid), device, dtype);
+        let coordinates = constant([axes, 1, input.points()], grid_coordinates(&input.grid), device, dtype);
         let (config, input, output) = (config.clone(), input.clone(), output.clone());
         Ok(Self { lift, blocks, project, coordinates, config, input, output })
     }
@@ -182,26 +182,27 @@ fn rotation(n: usize, c: usize, device: &Device, dtype: DType) -> [Tensor<3>; 2]
 
 /// Mean 0 and variance 1 over the channels of each group, at every point.
 fn normalized(x: Tensor<3>, groups: usize) -> Tensor<3> {
-    let [batch, channels, points] = x.dims();
-    let x = x.reshape([batch * groups, channels / groups, points]);
+    let [channels, batch, points] = x.dims();
+    let x = x.reshape([groups, channels / groups, batch * points]);
     let centred = x.clone() - x.mean_dim(1);
     let variance = (centred.clone() * centred.clone()).mean_dim(1);
-    (centred / (variance + 1e-5).sqrt()).reshape([batch, channels, points])
+    (centred / (variance + 1e-5).sqrt()).reshape([channels, batch, points])
 }
 
 impl AxisKernel {
-    /// The kernel of axis `axis`, `[batch heads, n, n]`, from the normalised field.
+    /// The kernel of axis `axis`, `[heads batch, n, n]`, from the normalised field.
     fn forward(&self, v: &Tensor<3>, grid: &[usize], axis: usize, heads: usize) -> Tensor<3> {
-        let [batch, w, _] = v.dims();
+        let [w, batch, _] = v.dims();
         let n = grid[axis];
         let (before, after) = (grid[..axis].iter().product::<usize>(), grid[axis + 1..].iter().product::<usize>());
-        let z = self.reduce.forward(v.clone()).reshape([batch * w, before, n, after]);
-        let z = z.mean_dim(3).mean_dim(1).reshape([batch, w, n]);
+        let z = self.reduce.forward(v.clone()).reshape([w * batch, before, n, after]);
+        let z = z.mean_dim(3).mean_dim(1).reshape([w, batch, n]);
         let z = self.mix[1].forward(gelu(self.mix[0].forward(normalized(z, 1))));
         let [query, key] = [&self.query, &self.key].map(|layer| {
             let q = layer.forward(z.clone());
-            let c = q.dims()[1] / heads;
-            self.rotated(q.reshape([batch * heads, c, n]))
+            let c = q.dims()[0] / heads;
+            let q = q.reshape([heads, c, batch, n]).swap_dims(1, 2);
+            self.rotated(q.reshape([heads * batch, c, n]))
         });
         let c = query.dims()[1];
         query.swap_dims(1, 2).matmul(key).mul_scalar(1.0 / (n as f64 * (c as f64).sqrt()))
@@ -218,19 +219,20 @@ impl AxisKernel {
 
 impl Block {
     fn forward(&self, v: Tensor<3>, grid: &[usize], heads: usize) -> Tensor<3> {
-        let [batch, _, points] = v.dims();
+        let [_, batch, points] = v.dims();
         let u = normalized(v.clone(), 1);
-        let mut z = self.value.forward(u.clone());
-        let [_, values, _] = z.dims();
+        let z = self.value.forward(u.clone());
+        let [values, ..] = z.dims();
+        let c = values / heads;
+        // [heads batch, channels before, n, after] for every axis, the kernel from the left.
+        let mut z = z.reshape([heads, c, batch, points]).swap_dims(1, 2);
         for (axis, layer) in self.axes.iter().enumerate() {
             let n = grid[axis];
             let after: usize = grid[axis + 1..].iter().product();
-            let kernel = layer.forward(&u, grid, axis, heads);
-            // [batch heads, channels before, n, after], the kernel from the left.
-            let before = values / heads * points / (n * after);
-            let kernel = kernel.unsqueeze_dim::<4>(1);
-            z = kernel.matmul(z.reshape([batch * heads, before, n, after])).reshape([batch, values, points]);
+            let kernel = layer.forward(&u, grid, axis, heads).unsqueeze_dim::<4>(1);
+            z = kernel.matmul(z.reshape([heads * batch, c * points / (n * after), n, after]));
         }
+        let z = z.reshape([heads, batch, c, points]).swap_dims(1, 2).reshape([values, batch, points]);
         let out = self.out[1].forward(gelu(self.out[0].forward(normalized(z, heads))));
         v + out
     }
@@ -247,11 +249,12 @@ impl Model for FactFormer {
 
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let [batch, _, points] = x.dims();
-        let [_, axes, _] = self.coordinates.dims();
-        let coordinates = beside(&self.coordinates, &x).expand([batch, axes, points]);
+        let [axes, ..] = self.coordinates.dims();
+        let x = exchanged(x);
+        let coordinates = beside(&self.coordinates, &x).expand([axes, batch, points]);
         let both = |layers: &[Dense; 2], z| layers[1].forward(gelu(layers[0].forward(z)));
-        let v = both(&self.lift, Tensor::cat(vec![x, coordinates], 1));
+        let v = both(&self.lift, Tensor::cat(vec![x, coordinates], 0));
         let v = self.blocks.iter().fold(v, |v, block| block.forward(v, &self.input.grid, self.config.heads));
-        both(&self.project, normalized(v, 1))
+        exchanged(both(&self.project, normalized(v, 1)))
     }
 }

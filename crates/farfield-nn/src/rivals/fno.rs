@@ -14,7 +14,7 @@ use burn::tensor::{DType, Device, Tensor};
 use farfield_data::FieldShape;
 use serde::{Deserialize, Serialize};
 
-use super::dense::Dense;
+use super::dense::{Dense, exchanged};
 use super::initial::{Initial, beside, constant, grid_coordinates};
 use super::spectral::{SpectralConvolution, Transforms};
 use crate::error::NnError;
@@ -170,7 +170,7 @@ pub struct Fno {
     spectral: Vec<SpectralConvolution>,
     dense: Vec<Dense>,
     head: Vec<Dense>,
-    /// Coordinates, `[1, axes, points]`; without any when the grid is no input.
+    /// Coordinates, `[axes, 1, points]`; without any when the grid is no input.
     #[module(skip)]
     coordinates: Option<Tensor<3>>,
     #[module(skip)]
@@ -214,7 +214,7 @@ impl Fno {
             }
         };
         let coordinates =
-            config.grid.then(|| constant([1, axes, input.points()], grid_coordinates(&input.grid), device, dtype));
+            config.grid.then(|| constant([axes, 1, input.points()], grid_coordinates(&input.grid), device, dtype));
         let (config, input, output) = (config.clone(), input.clone(), output.clone());
         Ok(Self { lift, spectral, dense, head, coordinates, config, input, output })
     }
@@ -241,12 +241,13 @@ impl Model for Fno {
 
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let [batch, _, points] = x.dims();
+        let x = exchanged(x);
         let x = match &self.coordinates {
             None => x,
             Some(grid) => {
-                let [_, axes, _] = grid.dims();
-                let grid = beside(grid, &x).expand([batch, axes, points]);
-                Tensor::cat(vec![x, grid], 1)
+                let [axes, _, _] = grid.dims();
+                let grid = beside(grid, &x).expand([axes, batch, points]);
+                Tensor::cat(vec![x, grid], 0)
             }
         };
         let grid = &self.input.grid;
@@ -258,13 +259,13 @@ impl Model for Fno {
         let v = cropped(v, grid, self.config.padding);
         let mut layers = self.head.iter();
         let v = layers.next().map_or(v.clone(), |first| first.forward(v));
-        layers.fold(v, |v, layer| layer.forward(gelu(v)))
+        exchanged(layers.fold(v, |v, layer| layer.forward(gelu(v))))
     }
 }
 
 /// Zeros at the end of every axis.
 fn padded(x: Tensor<3>, grid: &[usize], padding: usize) -> Tensor<3> {
-    let [batch, channels, _] = x.dims();
+    let [channels, batch, _] = x.dims();
     if padding == 0 {
         return x;
     }
@@ -280,12 +281,12 @@ fn padded(x: Tensor<3>, grid: &[usize], padding: usize) -> Tensor<3> {
         before *= n + padding;
     }
     let points = before / (batch * channels);
-    x.reshape([batch, channels, points])
+    x.reshape([channels, batch, points])
 }
 
 /// The inverse of [`padded`].
 fn cropped(x: Tensor<3>, grid: &[usize], padding: usize) -> Tensor<3> {
-    let [batch, channels, points] = x.dims();
+    let [channels, batch, points] = x.dims();
     if padding == 0 {
         return x;
     }
@@ -297,5 +298,5 @@ fn cropped(x: Tensor<3>, grid: &[usize], padding: usize) -> Tensor<3> {
         x = x.reshape([before, n + padding, after]).narrow(1, 0, n);
         before *= n;
     }
-    x.reshape([batch, channels, grid.iter().product()])
+    x.reshape([channels, batch, grid.iter().product()])
 }

@@ -14,7 +14,7 @@ use burn::tensor::{DType, Device, Tensor};
 use farfield_data::FieldShape;
 use serde::{Deserialize, Serialize};
 
-use super::dense::Dense;
+use super::dense::{Dense, exchanged};
 use super::initial::{Initial, beside, constant, grid_coordinates};
 use super::rational::Rational;
 use crate::error::NnError;
@@ -113,10 +113,10 @@ impl RationalNetwork {
 pub struct GreenLearning {
     green: RationalNetwork,
     homogeneous: Option<RationalNetwork>,
-    /// Coordinates of all pairs, `[1, 2 axes, points_out points_in]`.
+    /// Coordinates of all pairs, `[2 axes, 1, points_out points_in]`.
     #[module(skip)]
     pairs: Tensor<3>,
-    /// Coordinates of the output, `[1, axes, points_out]`.
+    /// Coordinates of the output, `[axes, 1, points_out]`.
     #[module(skip)]
     coordinates: Tensor<3>,
     /// Weights of the quadrature, `[1, 1, points_in]`.
@@ -162,8 +162,8 @@ impl GreenLearning {
         Ok(Self {
             green,
             homogeneous,
-            pairs: constant([1, axes_in + axes_out, from * to], pairs, device, dtype),
-            coordinates: constant([1, axes_out, to], x, device, dtype),
+            pairs: constant([axes_in + axes_out, 1, from * to], pairs, device, dtype),
+            coordinates: constant([axes_out, 1, to], x, device, dtype),
             quadrature: constant([1, 1, from], trapezoid(&input.grid), device, dtype),
             config: config.clone(),
             input: input.clone(),
@@ -206,7 +206,7 @@ impl Model for GreenLearning {
         let integral = weighted.reshape([batch, channels * points]).matmul(matrix).reshape([batch, out, to]);
         match &self.homogeneous {
             None => integral,
-            Some(network) => integral + network.forward(beside(&self.coordinates, &x)),
+            Some(network) => integral + exchanged(network.forward(beside(&self.coordinates, &x))),
         }
     }
 }

@@ -14,7 +14,7 @@ use farfield_data::FieldShape;
 use serde::{Deserialize, Serialize};
 
 use super::convolution::Convolution;
-use super::dense::Dense;
+use super::dense::{Dense, exchanged};
 use super::initial::Initial;
 use crate::error::NnError;
 use crate::model::Model;
@@ -120,10 +120,10 @@ impl Model for ResNet {
     }
 
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let v = self.convolutions.chunks_exact(2).fold(self.lift.forward(x), |v, block| {
+        let v = self.convolutions.chunks_exact(2).fold(self.lift.forward(exchanged(x)), |v, block| {
             let inner = block[1].forward(gelu(block[0].forward(v.clone())));
             gelu(v + inner)
         });
-        self.project.forward(v)
+        exchanged(self.project.forward(v))
     }
 }

@@ -152,19 +152,19 @@ impl SpectralConvolution {
         Self { real, imaginary, transforms }
     }
 
-    /// `[batch, channels_in, points]` to `[batch, channels_out, points]`.
+    /// `[channels_in, batch, points]` to `[channels_out, batch, points]`.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let [batch, channels, points] = x.dims();
+        let [channels, batch, points] = x.dims();
         let [modes, _, out] = self.real.dims();
         let (a, b) = self.transforms.forward(x.reshape([batch * channels, points]));
         // A product for each mode: [modes, batch, channels].
-        let by_mode = |z: Tensor<2>| z.reshape([batch, channels, modes]).permute([2, 0, 1]);
+        let by_mode = |z: Tensor<2>| z.reshape([channels, batch, modes]).permute([2, 1, 0]);
         let (a, b) = (by_mode(a), by_mode(b));
         let (c, d) = (self.real.val(), self.imaginary.val());
         let real = a.clone().matmul(c.clone()) - b.clone().matmul(d.clone());
         let imaginary = a.matmul(d) + b.matmul(c);
-        let back = |z: Tensor<3>| z.permute([1, 2, 0]).reshape([batch * out, modes]);
-        self.transforms.inverse(back(real), back(imaginary)).reshape([batch, out, points])
+        let back = |z: Tensor<3>| z.permute([2, 1, 0]).reshape([out * batch, modes]);
+        self.transforms.inverse(back(real), back(imaginary)).reshape([out, batch, points])
     }
 }
 
