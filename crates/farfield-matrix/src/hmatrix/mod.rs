@@ -16,7 +16,6 @@ mod cholesky;
 mod error_of_factors;
 mod extract;
 mod lu;
-mod matvec;
 mod multiply;
 mod options;
 mod sketch;
