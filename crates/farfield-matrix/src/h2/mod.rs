@@ -23,7 +23,6 @@ mod build;
 mod chebyshev;
 mod check;
 mod extract;
-mod interpolative;
 mod skeleton;
 mod storage;
 

@@ -13,7 +13,6 @@ mod arithmetic;
 mod block;
 mod build;
 mod cholesky;
-mod dense_factor;
 mod error_of_factors;
 mod extract;
 mod lu;

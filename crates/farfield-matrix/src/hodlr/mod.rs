@@ -32,11 +32,9 @@ mod dense;
 mod factor;
 mod from_dense;
 mod from_entries;
-mod lu;
 mod multiply;
 mod norm;
 mod peeling;
-mod probes;
 mod transpose;
 mod truncation;
 

@@ -17,17 +17,18 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::from_dense::check_square;
-use super::probes::{gaussian, inflation};
 use super::truncation::cut;
 use super::{Hodlr, Node, pair, to_accuracy};
 use crate::accuracy::Accuracy;
 use crate::certificate::{Bound, Certificate, Confidence};
+use crate::chi_squared::lower_share;
 use crate::cluster_tree::ClusterTree;
 use crate::error::MatrixError;
 use crate::linalg::{add_product, norm_frobenius, product, svd};
 use crate::low_rank::LowRank;
 use crate::matrix::Matrix;
 use crate::operator::{LinearOperator, check_rows};
+use crate::random::gaussian;
 use crate::scalar::Scalar;
 
 /// Probability that the certificate of a build does not hold.
@@ -70,7 +71,7 @@ impl<T: Scalar> Hodlr<T> {
         let few: Matrix<T> = gaussian(tree.len(), 4, &mut random);
         let guess = 0.5 * products(a, &tree, &few, false)?.norm_frobenius();
         // At most four rounds of `to_accuracy`, each with vectors of its own.
-        let factor = inflation(PROBES, FAILURE / 4.0).sqrt();
+        let factor = 1.0 / lower_share(PROBES, FAILURE / 4.0).sqrt();
         to_accuracy(what, accuracy, 0.9 * guess, |tolerance| {
             let hodlr = Self::peeled(a, tree.clone(), 0.7 * tolerance / factor, accuracy.rank_cap(), &mut random)?;
             let probes = gaussian(tree.len(), PROBES, &mut random);

@@ -14,20 +14,21 @@
 
 use std::sync::Arc;
 
-use rand::{RngExt, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use rand_distr::StandardNormal;
 
 use super::Hss;
 use super::orthonormal::norm_frobenius as norm_of_blocks;
 use super::sketch::{Cut, Samples, SketchError, from_samples, joined, samples_needed};
 use crate::accuracy::Accuracy;
 use crate::certificate::{Bound, Certificate, LevelRanks};
+use crate::chi_squared::lower_share;
 use crate::cluster_tree::ClusterTree;
 use crate::error::MatrixError;
 use crate::linalg::distance;
 use crate::matrix::Matrix;
 use crate::operator::LinearOperator;
+use crate::random::gaussian;
 use crate::scalar::Scalar;
 
 /// Most checks of one build.
@@ -99,7 +100,7 @@ impl<T: Scalar> Hss<T> {
         let mut source = Source::new(a, rows, cols, options)?;
         let largest = accuracy.rank_cap().unwrap_or(usize::MAX).min(rows.len().max(cols.len()));
         let mut rank = options.rank.unwrap_or(8).min(largest);
-        let fraction = chernoff_fraction(options.probes, options.failure / CHECKS as f64);
+        let fraction = lower_share(options.probes, options.failure / CHECKS as f64);
         let nodes = rows.clusters().len() as f64;
         let mut share = 0.1;
         let mut best = f64::INFINITY;
@@ -179,18 +180,6 @@ fn sampling_failed(error: SketchError, rows: &ClusterTree) -> MatrixError {
     }
 }
 
-/// The `x` with `(x e^(1 - x))^(k / 2) = failure`: the share of its mean that a `chi_k^2` sum falls below with at most that probability.
-pub(super) fn chernoff_fraction(k: usize, failure: f64) -> f64 {
-    let target = 2.0 / k as f64 * failure.ln();
-    // ln x + 1 - x rises from minus infinity to 0 on (0, 1); bisection in ln x.
-    let (mut low, mut high) = (target - 1.0, 0.0f64);
-    for _ in 0..200 {
-        let middle = 0.5 * (low + high);
-        if middle + 1.0 - middle.exp() < target { low = middle } else { high = middle }
-    }
-    low.exp()
-}
-
 /// The operator and the products taken so far.
 struct Source<'a, T> {
     a: &'a dyn LinearOperator<T>,
@@ -217,7 +206,7 @@ impl<'a, T: Scalar> Source<'a, T> {
         };
         let (of_rows, of_cols) = (Matrix::zeros(rows.len(), 0), Matrix::zeros(cols.len(), 0));
         let samples = Samples { omega: of_cols.clone(), y: of_rows.clone(), psi: of_rows, z: of_cols };
-        let probes = gaussian(&mut stream(2), cols.len(), options.probes);
+        let probes = gaussian(cols.len(), options.probes, &mut stream(2));
         let checks = finite(a.apply(&probes)?)?;
         Ok(Self { a, rows, cols, random: [stream(0), stream(1)], samples, probes, checks })
     }
@@ -229,8 +218,8 @@ impl<'a, T: Scalar> Source<'a, T> {
             return Ok(());
         }
         let (omega, psi) = (
-            gaussian(&mut self.random[0], self.cols.len(), more),
-            gaussian(&mut self.random[1], self.rows.len(), more),
+            gaussian(self.cols.len(), more, &mut self.random[0]),
+            gaussian(self.rows.len(), more, &mut self.random[1]),
         );
         let (y, z) = (finite(self.a.apply(&omega)?)?, finite(self.a.apply_transpose(&psi)?)?);
         let samples = &mut self.samples;
@@ -273,28 +262,9 @@ pub(super) fn certificate<T: Scalar>(matrix: &Hss<T>, norm: f64, bound: Bound) -
     }
 }
 
-fn gaussian<T: Scalar>(random: &mut ChaCha8Rng, nrows: usize, ncols: usize) -> Matrix<T> {
-    Matrix::from_fn(nrows, ncols, |_, _| T::from_f64(random.sample(StandardNormal)))
-}
-
 fn finite<T: Scalar>(product: Matrix<T>) -> Result<Matrix<T>, MatrixError> {
     match product.first_non_finite() {
         None => Ok(product),
         Some((row, col)) => Err(MatrixError::Entry { row, col, value: product[(row, col)].to_f64() }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_share_of_a_chi_square_sum() {
-        for (k, failure) in [(1, 1e-3), (10, 1e-6), (16, 1e-2), (100, 0.5)] {
-            let x = chernoff_fraction(k, failure);
-            assert!(x > 0.0 && x < 1.0);
-            let probability = (x * (1.0 - x).exp()).powf(k as f64 / 2.0);
-            assert!((probability / failure - 1.0).abs() < 1e-6, "{k} {failure} {x} {probability}");
-        }
     }
 }

@@ -11,10 +11,11 @@
 use std::sync::Arc;
 
 use super::Hss;
-use super::from_products::{certificate, chernoff_fraction};
+use super::from_products::certificate;
 use super::orthonormal::norm_frobenius as norm_of_blocks;
 use super::sketch::{Cut, Samples, SketchError, from_samples, samples_needed};
 use crate::certificate::{Bound, Certificate};
+use crate::chi_squared::lower_share;
 use crate::cluster_tree::ClusterTree;
 use crate::error::MatrixError;
 use crate::householder::HouseholderQr;
@@ -252,7 +253,7 @@ impl<T: Scalar> Data<T> {
         let norm = norm_of_blocks(matrix.rows(), &matrix.orthonormal()?);
         // Inputs of variance v: the mean square of (A - H) x is v ||A - H||_F^2. Every candidate was checked on the same pairs.
         let deviation = self.inputs.norm_frobenius() / ((self.inputs.nrows() * self.held_out) as f64).sqrt();
-        let fraction = chernoff_fraction(self.held_out, options.failure / tried as f64);
+        let fraction = lower_share(self.held_out, options.failure / tried as f64);
         let difference = error * self.outputs.norm_frobenius();
         let bound =
             if deviation > 0.0 { difference / deviation / (self.held_out as f64 * fraction).sqrt() } else { 0.0 };
