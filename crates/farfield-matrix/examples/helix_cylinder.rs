@@ -94,7 +94,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let all: Vec<usize> = (0..n).collect();
     let mut exact = vec![0.0; n];
     for rows in sampled.chunks(50) {
-        let approximate = h.sub_block(rows, &all)?;
+        let approximate = h.block(rows, &all)?;
         for (i, &row) in rows.iter().enumerate() {
             helix.block(&[row], &all, &mut exact);
             for j in (0..n).filter(|&j| j != row) {

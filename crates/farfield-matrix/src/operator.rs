@@ -51,3 +51,14 @@ impl<T: Scalar> LinearOperator<T> for Matrix<T> {
 pub(crate) fn check_rows<T: Scalar>(what: &'static str, x: &Matrix<T>, expected: usize) -> Result<(), MatrixError> {
     if x.nrows() == expected { Ok(()) } else { Err(MatrixError::Rows { what, got: x.nrows(), expected }) }
 }
+
+/// `Ok` when all indices are below `end`.
+pub(crate) fn check_indices(name: &'static str, indices: &[usize], end: usize) -> Result<(), MatrixError> {
+    match indices.iter().find(|&&i| i >= end) {
+        None => Ok(()),
+        Some(index) => {
+            let rule = "an index must be below the size of the matrix";
+            Err(MatrixError::Option { name, value: index.to_string(), rule })
+        }
+    }
+}

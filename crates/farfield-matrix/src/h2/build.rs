@@ -447,7 +447,7 @@ fn filled<T: Scalar, P: Copy + Default + Send>(
     out
 }
 
-fn certificate<T: Scalar>(h: &H2Matrix<T>, bound: Bound, norm: f64) -> Certificate {
+pub(super) fn certificate<T: Scalar>(h: &H2Matrix<T>, bound: Bound, norm: f64) -> Certificate {
     Certificate {
         frobenius: bound,
         spectral: bound,

@@ -18,12 +18,15 @@
 //! Not for matrices without geometry, nor for small ones: below some thousand rows the dense product is faster.
 
 mod apply;
+mod arithmetic;
 mod basis;
 mod build;
 mod chebyshev;
 mod check;
 mod extract;
+mod form;
 mod interpolative;
+mod recompress;
 mod skeleton;
 mod storage;
 
@@ -168,11 +171,6 @@ impl<T: Scalar> H2Matrix<T> {
         }
         let blocks = Blocks::Stored { starts: Arc::new(starts), numbers: Arc::new(Numbers::Full(values)) };
         Self { rows, cols, mirrored, far, near, blocks, factor }
-    }
-
-    /// `self` times a factor. Cost: none.
-    pub fn scale(&self, factor: T) -> Self {
-        Self { factor: self.factor * factor, ..self.clone() }
     }
 }
 

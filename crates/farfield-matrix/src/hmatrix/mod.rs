@@ -154,6 +154,6 @@ fn same_clusters(a: &Arc<ClusterTree>, b: &Arc<ClusterTree>) -> bool {
 }
 
 /// Whether two trees have the same clusters over the same indices of the user.
-fn same_tree(a: &Arc<ClusterTree>, b: &Arc<ClusterTree>) -> bool {
+pub(crate) fn same_tree(a: &Arc<ClusterTree>, b: &Arc<ClusterTree>) -> bool {
     same_clusters(a, b) && a.order() == b.order()
 }

@@ -44,7 +44,7 @@ impl<T: Scalar> Hodlr<T> {
     ///
     /// # Errors
     /// As [`Hodlr::add`], and [`MatrixError::Rows`] or [`MatrixError::Shapes`] when the sizes do not fit.
-    pub fn low_rank_update(
+    pub fn add_low_rank(
         &self,
         u: &Matrix<T>,
         v: &Matrix<T>,

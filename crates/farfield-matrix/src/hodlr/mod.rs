@@ -15,7 +15,7 @@
 //! | [`Hodlr::from_entries`] | `O(n r^2 log n)`, `O(n (r log n + m))` entries | probabilistic |
 //! | [`Hodlr::from_products`] | `O(r log n + m)` products | probabilistic |
 //! | apply, entry, diagonal, norm | `O(n (r log n + m))`; an entry `O(r + log n)` | rounding |
-//! | [`Hodlr::add`], [`Hodlr::recompress`], [`Hodlr::low_rank_update`] | `O(n r^2 log n)` | proven |
+//! | [`Hodlr::add`], [`Hodlr::recompress`], [`Hodlr::add_low_rank`] | `O(n r^2 log n)` | proven |
 //! | [`Hodlr::multiply`] | `O(n r^2 log^2 n)` | proven |
 //! | [`Hodlr::factor`] | `O(n (r log n)^2 + n m^2)` | rounding |
 //!

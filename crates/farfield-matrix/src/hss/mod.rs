@@ -46,7 +46,7 @@ mod recover;
 mod sketch;
 mod telescope;
 mod transpose;
-mod truncation;
+pub(crate) mod truncation;
 mod ulv;
 mod ulv_cholesky;
 mod uniform;
