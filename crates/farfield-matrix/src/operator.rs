@@ -25,6 +25,17 @@ pub trait LinearOperator<T: Scalar>: Sync {
     /// # Errors
     /// When the sizes do not fit, when the operator fails, or [`MatrixError::NoTranspose`] when it cannot be transposed.
     fn apply_transpose(&self, x: &Matrix<T>) -> Result<Matrix<T>, MatrixError>;
+
+    /// `||A||_2` to a relative accuracy, by [`norm_2`](crate::norm_2()): of a matrix in any format, or of the inverse that a factorisation stands for.
+    ///
+    /// # Errors
+    /// Those of [`norm_2`](crate::norm_2()).
+    fn norm_2(&self, accuracy: f64, seed: u64) -> Result<f64, MatrixError>
+    where
+        Self: Sized,
+    {
+        crate::norms::norm_2(self, accuracy, seed)
+    }
 }
 
 impl<T: Scalar> LinearOperator<T> for Matrix<T> {

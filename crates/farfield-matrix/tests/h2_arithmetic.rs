@@ -56,9 +56,9 @@ const STORAGES: [H2Storage; 3] = [H2Storage::Stored, H2Storage::StoredSingle, H2
 #[test]
 fn recompression_meets_its_tolerance_and_finds_small_ranks() {
     for (rows, cols) in clouds() {
-        for basis in [H2Basis::Skeleton, H2Basis::Chebyshev] {
+        for (basis, built) in [(H2Basis::Skeleton, 1e-5), (H2Basis::Chebyshev, 1e-2)] {
             for storage in STORAGES {
-                let h: H2Matrix<f64> = build("inverse", &rows, &cols, &H2Options { basis, storage, ..options(1e-5) });
+                let h: H2Matrix<f64> = build("inverse", &rows, &cols, &H2Options { basis, storage, ..options(built) });
                 let full = h.to_dense();
                 let mut stored = usize::MAX;
                 for tolerance in [1e-12, 1e-6, 1e-3, 1e-1] {
@@ -68,10 +68,8 @@ fn recompression_meets_its_tolerance_and_finds_small_ranks() {
                     assert_eq!(certificate.frobenius.confidence, Confidence::Proven);
                     let bound = certificate.frobenius.value;
                     assert!(error <= bound && bound <= tolerance * full.norm_frobenius(), "{context}: {error:e}");
-                    assert!(
-                        tolerance < 1e-10 || error >= 0.3 * bound || error == 0.0,
-                        "{context}: not sharp, {error:e} {bound:e}"
-                    );
+                    let rounding = 1e-13 * full.norm_frobenius();
+                    assert!(bound <= 3.0 * error + rounding, "{context}: not sharp, {error:e} {bound:e}");
                     assert!(small.stored() <= stored, "{context}");
                     assert_eq!((certificate.stored, certificate.ranks.clone()), (small.stored(), small.ranks()));
                     assert!((certificate.norm - small.norm_frobenius()).abs() <= 1e-13 * certificate.norm, "{context}");

@@ -20,7 +20,7 @@ use crate::scalar::Scalar;
 
 /// A block of a row and a column cluster.
 #[derive(Clone, Debug)]
-pub(super) struct Placed<T> {
+pub(crate) struct Placed<T> {
     pub row: usize,
     pub col: usize,
     pub matrix: Mat<T>,
@@ -28,7 +28,7 @@ pub(super) struct Placed<T> {
 
 /// The parts of an H2-matrix.
 #[derive(Clone, Debug)]
-pub(super) struct Form<T> {
+pub(crate) struct Form<T> {
     pub rows: Arc<ClusterBasis<T>>,
     pub cols: Arc<ClusterBasis<T>>,
     /// Whether blocks `(s, t)` stand for `(t, s)` too; the bases are then the same.
@@ -40,7 +40,7 @@ pub(super) struct Form<T> {
 
 impl<T: Scalar> H2Matrix<T> {
     /// The parts, with the factor of the matrix in the blocks. Blocks that are recomputed in products are computed.
-    pub(super) fn form(&self) -> Form<T> {
+    pub(crate) fn form(&self) -> Form<T> {
         let block = |i: usize| {
             let (row, col) = self.pair(i);
             let mut matrix = self.dense_block(i);

@@ -23,7 +23,6 @@ use rayon::prelude::*;
 
 use super::H2Matrix;
 use super::basis::ClusterBasis;
-use super::build::certificate;
 use super::form::{Form, lifted};
 use crate::accuracy::Accuracy;
 use crate::certificate::Certificate;
@@ -42,7 +41,7 @@ impl<T: Scalar> H2Matrix<T> {
     /// and is proven; a relative tolerance refers to the norm of this matrix.
     ///
     /// # Errors
-    /// [`MatrixError::Tolerance`] when the rank cap or rounding errors do not allow the tolerance.
+    /// [`MatrixError::Tolerance`] when the rank cap or rounding errors do not allow the tolerance, [`MatrixError::Memory`] beyond the budget.
     pub fn recompress(&self, accuracy: &Accuracy) -> Result<(Self, Certificate), MatrixError> {
         self.form().truncated("recompression of an H2-matrix", accuracy, 0.0)
     }
@@ -86,7 +85,8 @@ impl<T: Scalar> Form<T> {
             Ok(original.distance(&form)? + rounding)
         })?;
         let h = form.assemble();
-        let certificate = certificate(&h, bound, norm);
+        accuracy.check_memory(what, h.memory_bytes())?;
+        let certificate = h.certify(bound, norm);
         Ok((h, certificate))
     }
 }

@@ -13,6 +13,7 @@ mod arithmetic;
 mod block;
 mod build;
 mod cholesky;
+mod convert;
 mod dense_factor;
 mod error_of_factors;
 mod extract;
@@ -100,6 +101,11 @@ impl<T: Scalar> HMatrix<T> {
     /// Numbers stored.
     pub fn stored(&self) -> usize {
         self.root.stored()
+    }
+
+    /// Multiply-adds of a product with one vector: one a number.
+    pub fn multiply_adds(&self) -> usize {
+        self.stored()
     }
 
     /// Bytes of the stored numbers.
