@@ -7,7 +7,7 @@ use farfield_matrix::{
     Kernel, KernelMatrix, LinearOperator, Matrix, Points, SkeletonOptions, Splitting,
 };
 
-const SIZES: [usize; 3] = [2000, 16_000, 128_000];
+const SIZES: [usize; 3] = [1000, 8000, 64_000];
 
 struct Problem {
     entries: KernelMatrix<f32>,
