@@ -249,11 +249,8 @@ impl ClusterTree {
     /// is kept.
     pub(crate) fn restricted(&self, kept: &[bool]) -> Option<Self> {
         let mut number = vec![0; self.len()];
-        let mut next = 0;
-        for (number, _) in number.iter_mut().zip(kept).filter(|(_, kept)| **kept) {
-            *number = next;
-            next += 1;
-        }
+        let places = (0..self.len()).filter(|&i| kept[i]);
+        places.enumerate().for_each(|(next, i)| number[i] = next);
         let count = |c: &Cluster| self.order[c.range.clone()].iter().filter(|&&i| kept[i]).count();
         let sizes: Vec<[usize; 2]> = self.clusters.iter().map(|c| [count(c), c.children.len()]).collect();
         let order = self.order.iter().filter(|&&i| kept[i]).map(|&i| number[i]).collect();

@@ -4,6 +4,8 @@
 //! rows of `U` and `V`. Both matrices must have the same trees and the same far and near blocks, as builds with equal trees and `eta` make them.
 //! Results have stored blocks in the precision of `T`.
 
+use std::sync::Arc;
+
 use super::H2Matrix;
 use crate::accuracy::Accuracy;
 use crate::certificate::Certificate;
@@ -77,7 +79,7 @@ impl<T: Scalar> H2Matrix<T> {
         }
         let mut form = self.form();
         let mut shifted = 0;
-        for block in form.near.iter_mut().filter(|b| b.row == b.col) {
+        for block in Arc::make_mut(&mut form.near).iter_mut().filter(|b| b.row == b.col) {
             (0..block.matrix.nrows()).for_each(|i| block.matrix[(i, i)] += s);
             shifted += block.matrix.nrows();
         }

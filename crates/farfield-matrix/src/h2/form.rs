@@ -35,7 +35,8 @@ pub(crate) struct Form<T> {
     pub mirrored: bool,
     /// Couplings.
     pub far: Vec<Placed<T>>,
-    pub near: Vec<Placed<T>>,
+    /// Shared by copies: only shifts change them.
+    pub near: Arc<Vec<Placed<T>>>,
 }
 
 impl<T: Scalar> H2Matrix<T> {
@@ -57,7 +58,7 @@ impl<T: Scalar> H2Matrix<T> {
             cols: self.cols.clone(),
             mirrored: self.mirrored,
             far: (0..self.far.len()).into_par_iter().map(block).collect(),
-            near: (self.far.len()..count).into_par_iter().map(block).collect(),
+            near: Arc::new((self.far.len()..count).into_par_iter().map(block).collect()),
         }
     }
 }
@@ -68,7 +69,7 @@ impl<T: Scalar> Form<T> {
         let pairs = |blocks: &[Placed<T>]| blocks.iter().map(|b| (b.row, b.col)).collect();
         let (far, near) = (pairs(&self.far), pairs(&self.near));
         let mut values = Vec::with_capacity(self.numbers());
-        for block in self.far.into_iter().chain(self.near) {
+        for block in self.far.iter().chain(self.near.iter()) {
             (0..block.matrix.ncols()).for_each(|j| values.extend_from_slice(block.matrix.col_as_slice(j)));
         }
         let Self { rows, cols, mirrored, .. } = self;
@@ -77,7 +78,7 @@ impl<T: Scalar> Form<T> {
 
     /// Numbers in the blocks.
     fn numbers(&self) -> usize {
-        self.far.iter().chain(&self.near).map(|b| b.matrix.nrows() * b.matrix.ncols()).sum()
+        self.far.iter().chain(self.near.iter()).map(|b| b.matrix.nrows() * b.matrix.ncols()).sum()
     }
 
     /// For every row (or column) cluster its couplings: their numbers, and whether they are to be transposed.
@@ -117,7 +118,7 @@ impl<T: Scalar> Form<T> {
             let twice = if self.mirrored && b.row != b.col { 2.0 } else { 1.0 };
             twice * norm_frobenius(b.matrix.as_ref()).powi(2)
         };
-        self.far.iter().chain(&self.near).map(square).sum::<f64>().sqrt()
+        self.far.iter().chain(self.near.iter()).map(square).sum::<f64>().sqrt()
     }
 
     /// The same matrix with all blocks kept.
@@ -126,7 +127,7 @@ impl<T: Scalar> Form<T> {
             return self;
         }
         self.mirrored = false;
-        for blocks in [&mut self.far, &mut self.near] {
+        for blocks in [&mut self.far, Arc::make_mut(&mut self.near)] {
             let flipped = |b: &Placed<T>| Placed { row: b.col, col: b.row, matrix: b.matrix.transpose().to_owned() };
             let others: Vec<_> = blocks.iter().filter(|b| b.row != b.col).map(flipped).collect();
             blocks.extend(others);
@@ -147,15 +148,15 @@ impl<T: Scalar> Form<T> {
         }
         let rows = Arc::new(side_by_side(&a.rows, &b.rows));
         let cols = if a.mirrored { rows.clone() } else { Arc::new(side_by_side(&a.cols, &b.cols)) };
-        let far = paired(a.far, b.far, |a, b| {
+        let far = paired(&a.far, &b.far, |a, b| {
             let (m, n) = a.shape();
             let mut sum = Mat::zeros(m + b.nrows(), n + b.ncols());
             sum.as_mut().submatrix_mut(0, 0, m, n).copy_from(a);
             sum.as_mut().submatrix_mut(m, n, b.nrows(), b.ncols()).copy_from(b);
             sum
         })?;
-        let near = paired(a.near, b.near, |a, b| a + b)?;
-        Ok(Self { rows, cols, mirrored: a.mirrored, far, near })
+        let near = paired(&a.near, &b.near, |a, b| a + b)?;
+        Ok(Self { rows, cols, mirrored: a.mirrored, far, near: Arc::new(near) })
     }
 
     /// `U V^T` (rows in tree order) in the blocks of this matrix; kept as its half if `mirrored`, which the caller vouches for.
@@ -175,7 +176,7 @@ impl<T: Scalar> Form<T> {
                 Placed { row: b.row, col: b.col, matrix }
             })
             .collect();
-        Self { rows, cols, mirrored, far, near }
+        Self { rows, cols, mirrored, far, near: Arc::new(near) }
     }
 
     /// The same numbers, times a factor, in f64.
@@ -191,7 +192,7 @@ impl<T: Scalar> Form<T> {
         };
         let rows = basis(&self.rows);
         let cols = if self.mirrored { rows.clone() } else { basis(&self.cols) };
-        Form { rows, cols, mirrored: self.mirrored, far: blocks(&self.far), near: blocks(&self.near) }
+        Form { rows, cols, mirrored: self.mirrored, far: blocks(&self.far), near: Arc::new(blocks(&self.near)) }
     }
 
     /// `||A - B||_F`, computed in f64 from the bases of both side by side.
@@ -278,8 +279,8 @@ fn restrictions<T: Scalar>(tree: &Arc<ClusterTree>, partners: &[Vec<(usize, bool
 
 /// Blocks of the same places taken together.
 fn paired<T: Scalar>(
-    a: Vec<Placed<T>>,
-    b: Vec<Placed<T>>,
+    a: &[Placed<T>],
+    b: &[Placed<T>],
     join: impl Fn(&Mat<T>, &Mat<T>) -> Mat<T> + Sync,
 ) -> Result<Vec<Placed<T>>, MatrixError> {
     let places: HashMap<(usize, usize), usize> = b.iter().enumerate().map(|(i, b)| ((b.row, b.col), i)).collect();
@@ -288,9 +289,9 @@ fn paired<T: Scalar>(
         let reason = "sum of H2-matrices: the blocks are different".to_owned();
         return Err(MatrixError::Tree { reason });
     }
-    let sum = |x: Placed<T>| match partner(&x) {
-        Some(i) => Placed { matrix: join(&x.matrix, &b[i].matrix), ..x },
-        None => x,
+    let sum = |x: &Placed<T>| match partner(x) {
+        Some(i) => Placed { row: x.row, col: x.col, matrix: join(&x.matrix, &b[i].matrix) },
+        None => x.clone(),
     };
-    Ok(a.into_par_iter().map(sum).collect())
+    Ok(a.par_iter().map(sum).collect())
 }

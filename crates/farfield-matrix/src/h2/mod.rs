@@ -16,7 +16,8 @@
 //! one block of each pair.
 //!
 //! [`H2Matrix::add`], [`H2Matrix::add_low_rank`] and [`H2Matrix::recompress`] find the smallest bases that a tolerance allows and prove their error;
-//! [`HMatrix::to_h2`](crate::HMatrix::to_h2) and [`HMatrix::from_h2`](crate::HMatrix::from_h2) convert.
+//! [`HMatrix::to_h2`](crate::HMatrix::to_h2) and [`HMatrix::from_h2`](crate::HMatrix::from_h2) convert. An H2-matrix has no factorisation of its own: solve, and
+//! estimate condition numbers, with one of its H-matrix.
 //!
 //! Not for matrices without geometry, nor for small ones: below some thousand rows the dense product is faster.
 

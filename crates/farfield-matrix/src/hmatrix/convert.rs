@@ -90,7 +90,7 @@ impl<T: Scalar> HMatrix<T> {
             cols: Arc::new(ClusterBasis::new(self.cols.clone(), cols.basis)),
             mirrored: false,
             far: couplings,
-            near,
+            near: Arc::new(near),
         };
         let small = form.norm_of_orthogonal();
         let what = "H2 form of an H-matrix";
