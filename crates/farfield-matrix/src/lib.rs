@@ -87,7 +87,7 @@ pub use adaptive_blocks::{AdaptiveBlocks, AdaptiveLeaf};
 pub use block_tree::{Admissibility, BlockCluster, BlockKind, BlockTree, Leaf};
 pub use certificate::{Bound, Certificate, Confidence, LevelRanks};
 pub use cluster_tree::{Cluster, ClusterTree, Nested, Splitting};
-pub use condition::{condition_1_estimate, norm_1_estimate};
+pub use condition::{condition_1_estimate, condition_2, norm_1_estimate};
 pub use entries::{BlockEntries, Entries, EntryFn};
 pub use error::MatrixError;
 pub use factorization::Factorization;

@@ -132,6 +132,18 @@ impl ClusterTree {
         Ok(Self { order, ..tree }.with_boxes(points))
     }
 
+    /// The same clusters without the indices that are not `kept`; the others are numbered in their order. Clusters may become empty. `None` when no index
+    /// is kept.
+    pub(crate) fn restricted(&self, kept: &[bool]) -> Option<Self> {
+        let mut number = vec![0; self.len()];
+        let places = (0..self.len()).filter(|&i| kept[i]);
+        places.enumerate().for_each(|(next, i)| number[i] = next);
+        let count = |c: &Cluster| self.order[c.range.clone()].iter().filter(|&&i| kept[i]).count();
+        let sizes: Vec<[usize; 2]> = self.clusters.iter().map(|c| [count(c), c.children.len()]).collect();
+        let order = self.order.iter().filter(|&&i| kept[i]).map(|&i| number[i]).collect();
+        Self::from_sizes(&sizes, order, None).ok()
+    }
+
     /// Whether two trees have the same clusters but for their sizes.
     pub fn same_shape(&self, other: &Self) -> bool {
         let children = |tree: &Self| tree.clusters.iter().map(|c| c.children.clone()).collect::<Vec<_>>();

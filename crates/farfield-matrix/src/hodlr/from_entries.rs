@@ -15,7 +15,7 @@ use rayon::prelude::*;
 
 use super::from_dense::check_square;
 use super::truncation::{Block, Candidates, cut};
-use super::{Hodlr, Node, pairs, to_accuracy};
+use super::{Hodlr, Node, leaf_bytes, pairs, to_accuracy};
 use crate::accuracy::Accuracy;
 use crate::certificate::{Certificate, Confidence};
 use crate::cluster_tree::ClusterTree;
@@ -32,7 +32,8 @@ impl<T: Scalar> Hodlr<T> {
     ///
     /// # Errors
     /// [`MatrixError::Rows`] or [`MatrixError::Shapes`] when the matrix is not square of the order of the tree, [`MatrixError::Entry`] for an
-    /// infinite or NaN entry met, [`MatrixError::Tolerance`] when the rank cap or rounding keeps the error above the tolerance.
+    /// infinite or NaN entry met, [`MatrixError::Tolerance`] when the rank cap or rounding keeps the error above the tolerance,
+    /// [`MatrixError::Memory`] beyond the budget of the accuracy.
     pub fn from_entries(
         a: &(impl Entries<T> + ?Sized),
         tree: impl Into<Arc<ClusterTree>>,
@@ -41,6 +42,8 @@ impl<T: Scalar> Hodlr<T> {
     ) -> Result<(Self, Certificate), MatrixError> {
         let (tree, what) = (tree.into(), "HODLR matrix of entries");
         check_square(what, a.nrows(), a.ncols(), &tree)?;
+        let of_leaves = leaf_bytes::<T>(&tree);
+        accuracy.check_memory(what, of_leaves)?;
         let guess = sampled_norm(a, tree.order(), seed)?;
         let shares = Self::shares(&tree, |_| 1.0);
         let mut places = Vec::new();
@@ -49,22 +52,29 @@ impl<T: Scalar> Hodlr<T> {
             places.extend(pairs(cluster.children.len()).map(|(i, j)| (first + i, first + j)));
         }
         to_accuracy(what, accuracy, 0.8 * guess, |tolerance| {
-            let made: Vec<_> = (places.par_iter().zip(&shares).enumerate())
-                .map(|(at, (&(row, col), share))| {
-                    let mut random = ChaCha8Rng::seed_from_u64(seed);
-                    random.set_stream(1 + at as u64);
-                    let (rows, cols) = (tree.indices(row), tree.indices(col));
-                    compress(a, rows, cols, tolerance * share.sqrt(), accuracy.rank_cap(), &mut random)
-                })
-                .collect();
-            let (mut blocks, mut errors, mut failure) = (Vec::with_capacity(made.len()), Vec::new(), 0.0);
-            for block in made {
-                let (block, error, confidence) = block?;
-                blocks.push(block);
-                errors.push(error);
-                if let Confidence::Probabilistic { failure: of_block } = confidence {
-                    failure += of_block;
+            let (mut blocks, mut errors, mut failure) = (Vec::with_capacity(places.len()), Vec::new(), 0.0);
+            let mut bytes = of_leaves;
+            // In parts, so that a budget is not exceeded by much.
+            for (part, places) in places.chunks(PART).enumerate() {
+                let made: Vec<_> = (places.par_iter().enumerate())
+                    .map(|(i, &(row, col))| {
+                        let at = part * PART + i;
+                        let mut random = ChaCha8Rng::seed_from_u64(seed);
+                        random.set_stream(1 + at as u64);
+                        let (rows, cols) = (tree.indices(row), tree.indices(col));
+                        compress(a, rows, cols, tolerance * shares[at].sqrt(), accuracy.rank_cap(), &mut random)
+                    })
+                    .collect();
+                for block in made {
+                    let (block, error, confidence) = block?;
+                    bytes = bytes.saturating_add(block.stored() * size_of::<T>());
+                    blocks.push(block);
+                    errors.push(error);
+                    if let Confidence::Probabilistic { failure: of_block } = confidence {
+                        failure += of_block;
+                    }
                 }
+                accuracy.check_memory(what, bytes)?;
             }
             let leaves: Vec<_> = (tree.clusters().par_iter().enumerate())
                 .map(|(c, cluster)| {
@@ -120,6 +130,9 @@ fn dense_block<T: Scalar>(
 
 /// The chance that is stated for one block whose sampled residual is below the tolerance while the whole is not.
 const FAILURE: f64 = 1e-8;
+
+/// Blocks that are compressed before their memory is added up.
+const PART: usize = 1024;
 
 /// Blocks of at most so many entries are looked at in full.
 const SMALL: usize = 1024;

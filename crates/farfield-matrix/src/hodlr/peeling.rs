@@ -18,7 +18,7 @@ use rayon::prelude::*;
 
 use super::from_dense::check_square;
 use super::truncation::cut;
-use super::{Hodlr, Node, pair, to_accuracy};
+use super::{Hodlr, Node, leaf_bytes, pair, to_accuracy};
 use crate::accuracy::Accuracy;
 use crate::certificate::{Bound, Certificate, Confidence};
 use crate::chi_squared::lower_share;
@@ -58,7 +58,8 @@ impl<T: Scalar> Hodlr<T> {
     ///
     /// # Errors
     /// Those of the operator; [`MatrixError::Rows`] or [`MatrixError::Shapes`] when it is not square of the order of the tree,
-    /// [`MatrixError::Entry`] for a product that is not finite, [`MatrixError::Tolerance`] when the tolerance was not met.
+    /// [`MatrixError::Entry`] for a product that is not finite, [`MatrixError::Tolerance`] when the tolerance was not met,
+    /// [`MatrixError::Memory`] beyond the budget of the accuracy, which is checked level by level.
     pub fn from_products(
         a: &(impl LinearOperator<T> + ?Sized),
         tree: impl Into<Arc<ClusterTree>>,
@@ -67,13 +68,14 @@ impl<T: Scalar> Hodlr<T> {
     ) -> Result<(Self, Certificate), MatrixError> {
         let (tree, what) = (tree.into(), "HODLR matrix of products");
         check_square(what, a.nrows(), a.ncols(), &tree)?;
+        accuracy.check_memory(what, leaf_bytes::<T>(&tree))?;
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let few: Matrix<T> = gaussian(tree.len(), 4, &mut random);
         let guess = 0.5 * products(a, &tree, &few, false)?.norm_frobenius();
         // At most four rounds of `to_accuracy`, each with vectors of its own.
         let factor = 1.0 / lower_share(PROBES, FAILURE / 4.0).sqrt();
         to_accuracy(what, accuracy, 0.9 * guess, |tolerance| {
-            let hodlr = Self::peeled(a, tree.clone(), 0.7 * tolerance / factor, accuracy.rank_cap(), &mut random)?;
+            let hodlr = Self::peeled(a, tree.clone(), 0.7 * tolerance / factor, accuracy, &mut random)?;
             let probes = gaussian(tree.len(), PROBES, &mut random);
             let left = Matrix(&products(a, &tree, &probes, false)?.0 - &hodlr.multiplied(&probes, false).0);
             let measured = left.norm_frobenius() / (PROBES as f64).sqrt();
@@ -89,9 +91,10 @@ impl<T: Scalar> Hodlr<T> {
         a: &(impl LinearOperator<T> + ?Sized),
         tree: Arc<ClusterTree>,
         tolerance: f64,
-        cap: Option<usize>,
+        accuracy: Accuracy,
         random: &mut ChaCha8Rng,
     ) -> Result<Self, MatrixError> {
+        let cap = accuracy.rank_cap();
         let shares = Self::shares(&tree, |level| 2.0f64.powi(level as i32));
         let mut known = Self::zeros(tree.clone());
         let mut next = 0;
@@ -108,6 +111,8 @@ impl<T: Scalar> Hodlr<T> {
             }
             known.sample_bases(a, &mut blocks, cap, random)?;
             known.project(a, blocks, cap)?;
+            // Its leaves are zero, but have their size.
+            accuracy.check_memory("HODLR matrix of products", known.memory_bytes())?;
         }
         known.fill_leaves(a)?;
         Ok(known)

@@ -32,7 +32,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::from_dense::check_trees;
-use super::{Hss, NodeBlocks};
+use super::{Hss, NodeBlocks, leaf_bytes};
 use crate::accuracy::Accuracy;
 use crate::certificate::{Bound, Certificate};
 use crate::cluster_tree::ClusterTree;
@@ -81,7 +81,7 @@ impl<T: Scalar> Hss<T> {
     /// # Errors
     /// [`MatrixError::Entry`] for an infinite or NaN entry among those looked at, [`MatrixError::Tree`] when the
     /// trees do not fit, [`MatrixError::Option`] for an option outside of its range, [`MatrixError::Tolerance`] when
-    /// the rank cap or the number of attempts does not allow the tolerance.
+    /// the rank cap or the number of attempts does not allow the tolerance, [`MatrixError::Memory`] beyond the budget of the accuracy.
     pub fn from_entries(
         entries: &dyn Entries<T>,
         rows: &Arc<ClusterTree>,
@@ -96,6 +96,7 @@ impl<T: Scalar> Hss<T> {
             return Err(MatrixError::Tree { reason });
         }
         let what = "HSS form of given entries";
+        accuracy.check_memory(what, leaf_bytes::<T>(rows, cols))?;
         let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
         let build = Build { entries, rows, cols, options };
         let mut norm = build.norm_estimate(&mut rng)?;

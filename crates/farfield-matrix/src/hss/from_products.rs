@@ -17,9 +17,9 @@ use std::sync::Arc;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::Hss;
 use super::orthonormal::norm_frobenius as norm_of_blocks;
 use super::sketch::{Cut, Samples, SketchError, from_samples, joined, samples_needed};
+use super::{Hss, leaf_bytes};
 use crate::accuracy::Accuracy;
 use crate::certificate::{Bound, Certificate, LevelRanks};
 use crate::chi_squared::lower_share;
@@ -30,6 +30,8 @@ use crate::matrix::Matrix;
 use crate::operator::LinearOperator;
 use crate::random::gaussian;
 use crate::scalar::Scalar;
+
+const WHAT: &str = "HSS matrix from products";
 
 /// Most checks of one build.
 const CHECKS: usize = 24;
@@ -88,7 +90,7 @@ impl<T: Scalar> Hss<T> {
     /// # Errors
     /// [`MatrixError::Tolerance`] when the rank given, or the largest rank allowed, does not reach the accuracy; [`MatrixError::Tree`] or
     /// [`MatrixError::Shapes`] when trees and operator do not fit; [`MatrixError::Option`]; [`MatrixError::Entry`] for a product that is not finite;
-    /// those of the operator, [`MatrixError::NoTranspose`] among them.
+    /// [`MatrixError::Memory`] beyond the budget of the accuracy (the samples do not count); those of the operator, [`MatrixError::NoTranspose`] among them.
     pub fn from_products(
         a: &dyn LinearOperator<T>,
         rows: &Arc<ClusterTree>,
@@ -97,6 +99,7 @@ impl<T: Scalar> Hss<T> {
         options: &ProductOptions,
     ) -> Result<FromProducts<T>, MatrixError> {
         check(a, rows, cols, options)?;
+        accuracy.check_memory(WHAT, leaf_bytes::<T>(rows, cols))?;
         let mut source = Source::new(a, rows, cols, options)?;
         let largest = accuracy.rank_cap().unwrap_or(usize::MAX).min(rows.len().max(cols.len()));
         let mut rank = options.rank.unwrap_or(8).min(largest);
@@ -112,6 +115,7 @@ impl<T: Scalar> Hss<T> {
             let cut = Cut { rank, tolerance, oversampling: options.oversampling.min(4), smallest_ratio: 0.0 };
             let (matrix, capped) =
                 from_samples(rows, cols, &source.samples, cut).map_err(|error| sampling_failed(error, rows))?;
+            accuracy.check_memory(WHAT, matrix.memory_bytes())?;
             let norm = norm_of_blocks(rows, &matrix.orthonormal()?);
             let difference = distance(source.checks.as_ref(), matrix.apply(&source.probes)?.as_ref());
             let rounding = 16.0 * T::EPSILON * norm;
@@ -132,7 +136,7 @@ impl<T: Scalar> Hss<T> {
         }
         let tolerance = accuracy.absolute_for(source.norm_estimate());
         let limit = format!("rank {rank}, {} samples", source.samples.omega.ncols());
-        Err(MatrixError::Tolerance { what: "HSS matrix from products", tolerance, reached: best, limit })
+        Err(MatrixError::Tolerance { what: WHAT, tolerance, reached: best, limit })
     }
 }
 
@@ -144,7 +148,7 @@ fn check<T: Scalar>(
 ) -> Result<(), MatrixError> {
     if (a.nrows(), a.ncols()) != (rows.len(), cols.len()) {
         return Err(MatrixError::Shapes {
-            operation: "HSS matrix from products",
+            operation: WHAT,
             left_out: a.nrows(),
             left_in: a.ncols(),
             right_out: rows.len(),
