@@ -6,10 +6,11 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::array_file::{open_npy, rows_per_block};
+use crate::array_file::{for_each_block, open_npy};
 use crate::error::{DataError, one_line};
-use crate::file_format::{ARRAY_EXTENSIONS, FileFormat};
+use crate::file_format::{FileFormat, READ_EXTENSIONS};
 use crate::hdf5::{Hdf5Array, Hdf5File, Hdf5Object};
+use crate::mat5::{Mat5File, Variable};
 use crate::normalizer::CompensatedSum;
 use crate::npy::NpyReader;
 use crate::npz::NpzFile;
@@ -76,7 +77,7 @@ pub struct PairSummary {
 /// # Errors
 /// A missing file, a wrong extension, a file damaged as a whole.
 pub fn inspect(path: &Path, dims: Option<usize>) -> Result<Summary, DataError> {
-    let format = FileFormat::detect(path, ARRAY_EXTENSIONS)?;
+    let format = FileFormat::detect(path, READ_EXTENSIONS)?;
     let bytes = std::fs::metadata(path).map_err(|e| DataError::io(path, "look at", e))?.len();
     let mut attributes = BTreeMap::new();
     let arrays = match format {
@@ -94,6 +95,10 @@ pub fn inspect(path: &Path, dims: Option<usize>) -> Result<Summary, DataError> {
                     Err(error) => ArraySummary::unreadable(name, error),
                 })
                 .collect()
+        }
+        FileFormat::Mat5 => {
+            let file = Mat5File::open(path)?;
+            file.variables().iter().map(|variable| mat5_summary(&file, variable)).collect()
         }
         FileFormat::Hdf5 => {
             let file = Hdf5File::open(path)?;
@@ -233,16 +238,16 @@ fn npy_summary<R: std::io::Read>(name: &str, reader: NpyReader<R>) -> ArraySumma
 
 fn hdf5_summary(array: &Hdf5Array) -> ArraySummary {
     let mut statistics = Statistics::default();
-    let mut read_all = || -> Result<(), DataError> {
-        let format = array.elements().format(array.path(), array.name(), array.shape())?;
-        let mut row = 0;
-        while row < array.rows() && array.row_bytes() > 0 {
-            let count = rows_per_block(array).min(array.rows() - row);
-            array.read_rows(row, count, &mut |bytes| statistics.take(format, bytes))?;
-            row += count;
-        }
-        Ok(())
-    };
-    let outcome = read_all();
-    statistics.into_summary(array.name(), array.shape().to_vec(), array.elements(), outcome)
+    let shape = array.meant_shape();
+    let outcome = array
+        .elements()
+        .format(array.path(), array.name(), &shape)
+        .and_then(|format| for_each_block(array, &mut |bytes| statistics.take(format, bytes)));
+    statistics.into_summary(array.name(), shape, array.elements(), outcome)
+}
+
+fn mat5_summary(file: &Mat5File, variable: &Variable) -> ArraySummary {
+    let mut statistics = Statistics::default();
+    let outcome = file.for_each_block(&variable.name, |format, bytes| statistics.take(format, bytes));
+    statistics.into_summary(&variable.name, variable.shape.clone(), &variable.elements, outcome)
 }

@@ -9,7 +9,7 @@ mod reader;
 mod writer;
 
 pub(crate) use array::Hdf5Array;
-pub(crate) use reader::{Hdf5File, Hdf5Object};
+pub(crate) use reader::{Hdf5Attribute, Hdf5File, Hdf5Object};
 pub(crate) use writer::{GrowingArray, Hdf5Output};
 
 /// First bytes of an HDF5 file without a user block.
