@@ -234,32 +234,8 @@ impl Dataset {
         options: &OpenOptions,
         attributes: BTreeMap<String, String>,
     ) -> Result<Self, DataError> {
-        let read = |array: &StoredArray| {
-            interpret_shape(array.shape(), options.dims).map_err(|reason| DataError::Shape {
-                origin: origin.clone(),
-                array: array.name().to_owned(),
-                shape: shape_text(array.shape()),
-                reason,
-            })
-        };
-        let (samples, input) = read(&x)?;
-        let (output_samples, output) = read(&y)?;
-        let disagree = |reason: String| DataError::Pair {
-            origin: origin.clone(),
-            input: format!("\"{}\" of shape {}", x.name(), shape_text(x.shape())),
-            output: format!("\"{}\" of shape {}", y.name(), shape_text(y.shape())),
-            reason,
-        };
-        if samples != output_samples {
-            return Err(disagree(format!("{samples} samples against {output_samples}")));
-        }
-        if input.dims() != output.dims() {
-            return Err(disagree(format!(
-                "read as {}D and {}D; say the dimension of the domain (dims)",
-                input.dims(),
-                output.dims()
-            )));
-        }
+        let (samples, input, output) =
+            pair_shapes(&origin, (x.name(), x.shape()), (y.name(), y.shape()), options.dims)?;
         Ok(Self {
             origin,
             samples,
@@ -488,6 +464,42 @@ impl Dataset {
             (Fields::Trajectories(_), Side::Output) => "output states",
         }
     }
+}
+
+/// Number of samples and shapes of one input and one output of two arrays, each given by name and shape.
+pub(crate) fn pair_shapes(
+    origin: &str,
+    x: (&str, &[usize]),
+    y: (&str, &[usize]),
+    dims: Option<usize>,
+) -> Result<(usize, FieldShape, FieldShape), DataError> {
+    let read = |(name, shape): (&str, &[usize])| {
+        interpret_shape(shape, dims).map_err(|reason| DataError::Shape {
+            origin: origin.to_owned(),
+            array: name.to_owned(),
+            shape: shape_text(shape),
+            reason,
+        })
+    };
+    let (samples, input) = read(x)?;
+    let (output_samples, output) = read(y)?;
+    let disagree = |reason: String| DataError::Pair {
+        origin: origin.to_owned(),
+        input: format!("\"{}\" of shape {}", x.0, shape_text(x.1)),
+        output: format!("\"{}\" of shape {}", y.0, shape_text(y.1)),
+        reason,
+    };
+    if samples != output_samples {
+        return Err(disagree(format!("{samples} samples against {output_samples}")));
+    }
+    if input.dims() != output.dims() {
+        return Err(disagree(format!(
+            "read as {}D and {}D; say the dimension of the domain (dims)",
+            input.dims(),
+            output.dims()
+        )));
+    }
+    Ok((samples, input, output))
 }
 
 /// The layout of a file: the two arrays asked for if they are there, else a known layout unless others were asked for.

@@ -107,7 +107,7 @@ impl Hdf5File {
         let failed = |e: hdf5_pure::Error| library_error(self.path(), name, &e);
         let group = self.file.group(name).map_err(failed)?;
         let mut names: Vec<String> =
-            group.iter_groups().map_err(failed)?.into_iter().take(MAX_OBJECTS).map(|(name, _)| name).collect();
+            group.iter_groups().map_err(failed)?.take(MAX_OBJECTS).map(|(name, _)| name).collect();
         names.sort();
         Ok(names)
     }
