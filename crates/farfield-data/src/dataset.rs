@@ -110,7 +110,7 @@ struct Field {
 
 impl Dataset {
     /// Opens a set: two arrays of shape `(samples, [channel,] n[, n[, n]])` in an `.npz`, `.h5`, `.hdf5` or `.mat`
-    /// file, or a file of a known layout (FNO, PDEBench, DiffusionPDE, The Well: the table in the guide), or a
+    /// file, or a file of a known layout (FNO, PDEBench, DiffusionPDE, The Well: the table in `docs/data-files.md`), or a
     /// folder of HDF5 files of trajectories. Integers, booleans and `f16` are converted: up to 16 bits to `f32`,
     /// wider to `f64`. Values are not looked at: see [`Self::check_finite`].
     ///

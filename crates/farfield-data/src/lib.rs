@@ -1,12 +1,17 @@
 //! Data sets of input and output fields: files, splits, normalisers, seeded batches.
 //!
 //! A data set is a number of pairs `x -> y` of fields on grids in one, two or three dimensions, with
-//! channels. It comes from an `.npz` or HDF5 file that this crate has never seen, from arrays in
+//! channels. It comes from an npz, HDF5 or MAT file that this crate has never seen, from arrays in
 //! memory, or from a generator that streams it to disk:
 //!
-//! * [`Dataset`] opens a set and reads samples; [`inspect`] says what a file holds;
-//! * [`Writer`] writes a set to HDF5 sample by sample; [`read_array`], [`save_array`], [`save_npz`] and
-//!   [`save_npy`] are for single arrays;
+//! * [`Dataset`] opens a set and reads samples; [`inspect`] says what a file holds and what it means;
+//! * [`Trajectories`] are the states of time-dependent problems; a [`Dataset`] of them is pairs cut out by a
+//!   [`Task`], without loading the states: [`Dataset::open`] does both at once. Training and test sets are then split by
+//!   [`Dataset::groups`], not by samples;
+//! * the layouts of FNO, neuraloperator, DiffusionPDE, PDEBench and The Well are recognised by the names in the file;
+//! * a [`Mask`] says which points of the grid are inside the domain;
+//! * [`Writer`] writes pairs to HDF5 sample by sample, [`TrajectoryWriter`] trajectories in The Well's layout, and goes on after
+//!   a kill; [`read_array`], [`save_array`], [`save_npz`] and [`save_npy`] are for single arrays;
 //! * [`Split`], [`Batches`] and [`Normalizer`] are what a trainer needs besides, each a pure function
 //!   of its arguments, so that a run can be repeated and resumed to the same bits.
 //!

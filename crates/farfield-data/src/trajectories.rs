@@ -640,6 +640,9 @@ fn time_second(
             let (Some(&count), Some(&steps), Some(grid)) = (shape.first(), shape.get(1), shape.get(2..)) else {
                 return Err(wrong_shape(file, &array, "expected (samples, time, grid)".to_owned()));
             };
+            if steps == 0 {
+                return Err(wrong_shape(file, &array, "there is no state".to_owned()));
+            }
             let samples: Vec<usize> = [count].iter().chain(grid).copied().collect();
             let dims = if channel_axis { options.dims } else { Some(grid.len()) };
             let (_, field) = interpret_shape(&samples, dims).map_err(|reason| wrong_shape(file, &array, reason))?;
@@ -690,6 +693,9 @@ pub(crate) fn check_coordinates(origin: &str, name: &str, coordinates: &[f64], p
         shape: shape_text(&[coordinates.len()]),
         reason,
     };
+    if points == 0 {
+        return Err(refused("the axis has no point".to_owned()));
+    }
     if coordinates.len() != points {
         return Err(refused(format!("the grid has {points} points along this axis")));
     }

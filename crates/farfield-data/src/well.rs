@@ -57,6 +57,13 @@ pub(crate) fn open(file: &Hdf5File, path: &Path, options: &OpenOptions) -> Resul
     if count == 0 {
         return Err(reader.damaged("t0_fields", "there is no trajectory".to_owned()));
     }
+    let said = file.group("")?.and_then(|root| root.get("n_trajectories")?.numbers()?.first().copied());
+    if let Some(said) = said
+        && said != count as f64
+    {
+        let what = format!("the attribute n_trajectories says {said} trajectories, the fields have {count}");
+        return Err(reader.damaged("t0_fields", what));
+    }
     let bytes = arrays.iter().map(|(a, _)| a.rows() as u64 * a.row_bytes() as u64).fold(0, u64::saturating_add);
     let components = arrays
         .into_iter()

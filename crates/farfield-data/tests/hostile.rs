@@ -278,3 +278,17 @@ fn mat_headers_that_lie_are_refused() {
         std::fs::remove_file(&lab.path).unwrap();
     }
 }
+
+/// The tests above again, in a process that may have 512 MiB of address space: the largest fixture has 27 KiB. An
+/// allocation that only a header justifies would abort it.
+#[cfg(target_os = "linux")]
+#[test]
+fn damaged_files_ask_for_little_memory() {
+    let output = std::process::Command::new("sh")
+        .args(["-c", "ulimit -v 524288; exec \"$0\" --test-threads=1 layouts mat_headers every_truncation"])
+        .arg(std::env::current_exe().unwrap())
+        .output()
+        .unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && out.contains("4 passed"), "{out}\n{err}");
+}

@@ -202,7 +202,7 @@ fn pdebench_files() {
             (5, &FieldShape::new(1, &[4, 6]), &FieldShape::new(1, &[4, 6]))
         );
         assert_eq!(darcy.coordinates().unwrap()[1], [0.0, 0.5, 1.0, 1.5, 2.0, 2.5]);
-        assert_eq!(darcy.attributes()["beta"], "1");
+        assert_eq!(darcy.attributes()["beta"], "1.0");
         let (mut x, mut y) = (vec![0f64; 24], vec![0f64; 24]);
         darcy.read(&[4], &mut x, &mut y).unwrap();
         assert_eq!((x[7], y[7]), (4011.0, -4011.0 / 4.0));
@@ -350,6 +350,7 @@ fn arrays_that_do_not_fit_are_named() {
         &["\"x-coordinate\" of shape (9,)", "8 points"],
     );
     refused(open(&[("tensor", &zeros(&[5]))]), &["\"tensor\" of shape (5,)", "expected (samples, time, grid)"]);
+    refused(open(&[("tensor", &zeros(&[2, 0, 8]))]), &["there is no state"]);
     refused(open(&[("tensor", &zeros(&[2, 5]))]), &["\"tensor\" of shape (2, 5)"]);
     refused(open(&[("nu", &zeros(&[3, 4, 4])), ("tensor", &zeros(&[2, 1, 4, 4]))]), &["3 samples against 2"]);
     refused(
@@ -415,4 +416,48 @@ fn inspect_says_what_a_set_means() {
     assert_eq!((&json["trajectories"]["usual_task"], &json["pairs"]["samples"]), (&"one-step".into(), &20.into()));
     assert_eq!(summary("pdebench_darcy.h5").pairs.unwrap().samples, 5);
     assert_eq!(summary("classes.mat").layout, None);
+}
+
+/// A file of The Well with bytes replaced, everywhere they occur.
+fn patched(folder: &Path, replacements: &[(&[u8], &[u8])]) -> PathBuf {
+    let mut bytes = std::fs::read(fixture("well_0.hdf5")).unwrap();
+    for (from, to) in replacements {
+        assert_eq!(from.len(), to.len());
+        let places: Vec<usize> = (0..bytes.len() - from.len()).filter(|&at| bytes[at..].starts_with(from)).collect();
+        assert!(!places.is_empty());
+        for at in places {
+            bytes[at..at + to.len()].copy_from_slice(to);
+        }
+    }
+    let path = folder.join("well.hdf5");
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+#[test]
+fn files_of_the_well_that_do_not_fit_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = |from: &[u8], to: &[u8]| Trajectories::open(&patched(folder.path(), &[(from, to)]), &options());
+    refused(open(b"spatial_dims", b"spatial_dimz"), &["well.hdf5", "\"dimensions\"", "spatial_dims", "is missing"]);
+    refused(open(b"field_names", b"field_namez"), &["\"t0_fields\"", "field_names"]);
+    refused(open(b"sample_varying", b"sample_varyinz"), &["\"t0_fields/A\"", "sample_varying is missing"]);
+    refused(open(b"dim_varying", b"dim_varyinz"), &["dim_varying is missing"]);
+    refused(open(b"t2_fields", b"t9_fields"), &["no array \"t2_fields\""]);
+    let floats = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+    let times = floats(&[0.0, 10.0, 20.0, 30.0, 40.0]);
+    refused(open(&times, &floats(&[0.0, 10.0, f32::NAN, 30.0, 40.0])), &["\"times\"", "time 2 is NaN"]);
+    refused(open(&times, &floats(&[0.0, 10.0, 10.0, 30.0, 40.0])), &["times must increase"]);
+    let axis = floats(&[-1.0, -0.5, 0.0, 0.5]);
+    let bad = floats(&[-1.0, f32::INFINITY, 0.0, 0.5]);
+    refused(open(&axis, &bad), &["\"dimensions/x\"", "coordinate 1 is inf"]);
+    let longs = |values: &[u64]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+    let shape = longs(&[3, 5, 4, 6]);
+    refused(open(&shape, &longs(&[3, 4, 4, 6])), &["\"t0_fields/A\" of shape (3, 4, 4, 6)", "ask for (3, 5, 4, 6)"]);
+    refused(open(&shape, &longs(&[2, 5, 4, 6])), &["n_trajectories says 3", "fields have 2"]);
+    refused(open(&shape, &longs(&[u64::MAX, 5, 4, 6])), &["too large"]);
+    let values = floats(&[1000.0, 1001.0, 1002.0, 1003.0]);
+    let set = open(&values, &floats(&[1000.0, f32::NAN, 1002.0, 1003.0])).unwrap();
+    refused(set.check_finite(), &["\"A\", sample 1, flat index 1", "NaN"]);
+    let long = open(b"PERIODIC", b"OPENOPEN").unwrap();
+    assert_eq!(long.periodic(), Some(&[false, false][..]));
 }
