@@ -149,6 +149,24 @@ impl TrajectoryPairs {
         }
     }
 
+    /// The input that state `step` of a trajectory makes: the state, then the scalars as constant channels.
+    ///
+    /// # Errors
+    /// As [`Trajectories::read_state`]; a target of another length than an input.
+    pub fn read_input<R: Real>(&self, trajectory: usize, step: usize, target: &mut [R]) -> Result<(), DataError> {
+        let set = &*self.trajectories;
+        let (got, expected) = (target.len(), self.input.len());
+        if got != expected {
+            return Err(DataError::length("an input", got, expected));
+        }
+        let (field, constants) = target.split_at_mut(set.shape.len());
+        set.read_state(trajectory, step, field)?;
+        for (&scalar, channel) in self.scalars.iter().zip(constants.chunks_exact_mut(set.shape.points())) {
+            channel.fill(R::from_f64(set.scalars[scalar].values[trajectory]));
+        }
+        Ok(())
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.trajectories.count.saturating_mul(self.per_trajectory)
     }
@@ -166,12 +184,7 @@ impl TrajectoryPairs {
         let set = &*self.trajectories;
         let state = set.shape.len();
         if side == Side::Input {
-            let (field, constants) = target.split_at_mut(state);
-            set.read_state(trajectory, step, field)?;
-            for (&scalar, channel) in self.scalars.iter().zip(constants.chunks_exact_mut(set.shape.points())) {
-                channel.fill(R::from_f64(set.scalars[scalar].values[trajectory]));
-            }
-            return Ok(());
+            return self.read_input(trajectory, step, target);
         }
         let step_of = |number: usize| match self.task {
             Task::OneStep => step + number * self.stride,
