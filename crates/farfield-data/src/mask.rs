@@ -72,6 +72,15 @@ impl Mask {
         self.inside.iter().filter(|&&inside| inside).count()
     }
 
+    /// Sets to zero what lies outside, in `fields`, one after the other, each on the grid of the mask.
+    pub fn clear_outside<T: Real>(&self, fields: &mut [T]) {
+        for field in fields.chunks_mut(self.inside.len()) {
+            for (value, _) in field.iter_mut().zip(&self.inside).filter(|(_, inside)| !**inside) {
+                *value = T::default();
+            }
+        }
+    }
+
     /// 1 inside and 0 outside, for products with fields.
     pub fn weights<T: Real>(&self) -> Vec<T> {
         self.inside.iter().map(|&inside| T::from_f64(if inside { 1.0 } else { 0.0 })).collect()
@@ -87,6 +96,9 @@ mod tests {
         let mask = Mask::new(&[2, 3], &[true, false, true, true, false, false]).unwrap();
         assert_eq!((mask.count(), mask.grid()), (3, &[2, 3][..]));
         assert_eq!(mask.weights::<f32>(), [1.0, 0.0, 1.0, 1.0, 0.0, 0.0]);
+        let mut fields: Vec<f64> = (1..=12).map(f64::from).collect();
+        mask.clear_outside(&mut fields);
+        assert_eq!(fields, [1.0, 0.0, 3.0, 4.0, 0.0, 0.0, 7.0, 0.0, 9.0, 10.0, 0.0, 0.0]);
         for (grid, inside, part) in [
             (&[2, 3][..], &[true; 5][..], "5 values"),
             (&[2, 2], &[false; 4], "no point is inside"),

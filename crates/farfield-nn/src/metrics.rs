@@ -152,7 +152,7 @@ pub struct Normalizers {
 
 /// Predicts and compares: errors of `model` on the samples `indices` of `dataset`.
 ///
-/// Data are read `batch_size` samples at a time and normalised in `precision`, which must be the model's. The
+/// Where the set has a mask only the points inside count. Data are read `batch_size` samples at a time and normalised in `precision`, which must be the model's. The
 /// model runs without autodiff.
 ///
 /// # Errors
@@ -186,7 +186,11 @@ fn evaluate_as<M: Model, T: Real + burn::tensor::Element>(
         let mut x = vec![T::default(); batch.len() * input];
         let mut y = vec![T::default(); batch.len() * output];
         dataset.read(batch, &mut x, &mut y)?;
-        let prediction = predict_valid(&model, normalizers, x)?;
+        let mut prediction = predict_valid(&model, normalizers, x)?;
+        if let Some(mask) = dataset.mask() {
+            mask.clear_outside(&mut prediction);
+            mask.clear_outside(&mut y);
+        }
         sums.add(&prediction, &y, output);
     }
     sums.finish()

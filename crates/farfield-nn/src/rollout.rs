@@ -13,7 +13,7 @@
 //! given. Cost: `T` predictions a trajectory.
 
 use farfield_data::{Dataset, Real, Task, TrajectoryPairs};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::config::Precision;
 use crate::error::NnError;
@@ -21,7 +21,7 @@ use crate::metrics::{Normalizers, predict};
 use crate::model::Model;
 
 /// Errors over whole trajectories.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RolloutErrors {
     /// Eq. 3, without any weight.
     pub trajectory_l2: f64,
@@ -34,7 +34,7 @@ pub struct RolloutErrors {
 }
 
 /// A model rolled out, beside the predictor that repeats the initial state.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rollout {
     /// Trajectories.
     pub trajectories: usize,

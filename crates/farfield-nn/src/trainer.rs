@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use burn::tensor::{Tensor, TensorData};
 use farfield_data::{Batches, Normalizer, Side, replace_file};
 use serde::{Deserialize, Serialize};
 
@@ -208,6 +209,11 @@ impl<M: Model> Trainer<M> {
         let device = self.model().devices().into_iter().next().unwrap_or_default();
         let normalizers = self.normalizers.clone();
         let data = TrainingData::new(train, &normalizers, self.config.precision, &device)?;
+        let mask = train.dataset.mask().map(|mask| {
+            let points = TensorData::new(mask.weights::<f64>(), [1, 1, mask.inside().len()]);
+            let device = device.clone().without_autodiff();
+            Tensor::<3>::from_data(points, (&device, self.config.precision.dtype()))
+        });
         let mut metrics = self.open_metrics()?;
         let clock = Clock::start(self.position.seconds, self.position.step);
 
@@ -216,7 +222,7 @@ impl<M: Model> Trainer<M> {
             let remaining = &batches[self.position.batch.min(batches.len())..];
             let mut interrupted = false;
             data.for_each_batch(remaining, |size, batch| {
-                let loss = self.step(batch, &schedule)?;
+                let loss = self.step(batch, mask.as_ref(), &schedule)?;
                 self.position.batch += 1;
                 self.position.samples += size;
                 self.position.loss_sum += loss * size as f64;
@@ -273,10 +279,15 @@ impl<M: Model> Trainer<M> {
         Ok(())
     }
 
-    /// One optimiser step; returns the objective.
-    fn step(&mut self, (x, y): Batch, schedule: &Schedule) -> Result<f64, NnError> {
+    /// One optimiser step; returns the objective. Only points inside the mask count.
+    fn step(&mut self, (x, y): Batch, mask: Option<&Tensor<3>>, schedule: &Schedule) -> Result<f64, NnError> {
         let model = self.model.take().expect("only taken out inside a step");
-        let mut loss = squared_error(self.config.loss, model.forward(x.autodiff()), y);
+        let (mut prediction, mut y) = (model.forward(x.autodiff()), y);
+        if let Some(mask) = mask {
+            prediction = prediction * mask.clone().autodiff();
+            y = y * mask.clone();
+        }
+        let mut loss = squared_error(self.config.loss, prediction, y);
         if let Some(penalty) = slope_penalty(self.config.slope_penalty, &model) {
             loss = loss + penalty;
         }

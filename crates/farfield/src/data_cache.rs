@@ -8,10 +8,18 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use farfield_data::{DType, Dataset, FieldShape, OpenOptions, Writer};
-use farfield_pde::{Family, GenerateError, Problem, ProblemOptions, Stream, generate};
+use farfield_data::{
+    Axis, Boundary, DType, Dataset, FieldShape, Mask, OpenOptions, ScalarSpec, ScalarValues, TrajectorySpec,
+    TrajectoryWriter, Writer,
+};
+use farfield_pde::{
+    Evolution, Family, GenerateError, Problem, ProblemOptions, Stream, generate, generate_trajectories,
+};
 
 use crate::progress::Progress;
+
+/// Changes with the generators: sets of another version are made anew.
+const VERSION: &str = "v2";
 
 /// One set of a problem.
 #[derive(Clone, Copy, Debug)]
@@ -39,10 +47,16 @@ pub fn cache_dir() -> PathBuf {
         .unwrap_or_else(|| PathBuf::from(".cache").join("farfield"))
 }
 
-fn file_name(problem: &dyn Problem, request: &SetRequest) -> String {
-    let grid = problem.grid().iter().map(usize::to_string).collect::<Vec<_>>().join("x");
-    let solver = request.options.solver_n.map_or(String::new(), |n| format!("-from-{n}"));
-    let scheme = request.options.scheme.as_ref().map_or(String::new(), |s| format!("-{s}"));
+fn file_name(problem: &str, grid: &[usize], request: &SetRequest) -> String {
+    let grid = grid.iter().map(usize::to_string).collect::<Vec<_>>().join("x");
+    // Every option that was given; the defaults belong to the version.
+    let options: String = match serde_json::to_value(request.options) {
+        Ok(serde_json::Value::Object(options)) => {
+            let plain = |value: serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            options.into_iter().map(|(name, value)| format!("-{name}-{}", plain(value))).collect()
+        }
+        _ => String::new(),
+    };
     let stream = match request.stream {
         Stream::Train => "train",
         Stream::Validation => "validation",
@@ -53,26 +67,100 @@ fn file_name(problem: &dyn Problem, request: &SetRequest) -> String {
         DType::F32 => "f32",
         DType::F64 => "f64",
     };
-    // The version changes with the generator.
-    format!(
-        "v1-{}-{grid}{solver}{scheme}-{}-{stream}-seed{}-{}-{dtype}.h5",
-        problem.name(),
-        request.family,
-        request.seed,
-        request.samples
-    )
+    let (family, seed, samples) = (request.family, request.seed, request.samples);
+    let name = format!("{VERSION}-{problem}-{grid}{options}-{family}-{stream}-seed{seed}-{samples}-{dtype}.h5");
+    // Nothing that an option holds may lead out of the cache.
+    name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.+".contains(c) { c } else { '_' }).collect()
+}
+
+/// The place of a set in the cache, whose folder is made.
+fn cached_path(problem: &str, grid: &[usize], request: &SetRequest) -> Result<PathBuf> {
+    let dir = cache_dir();
+    std::fs::create_dir_all(&dir).with_context(|| format!("{}: cannot create the data cache", dir.display()))?;
+    Ok(dir.join(file_name(problem, grid, request)))
 }
 
 /// The set, from the cache or generated into it.
 pub fn cached_set(problem: &dyn Problem, request: &SetRequest, quiet: bool) -> Result<Dataset> {
-    let dir = cache_dir();
-    let path = dir.join(file_name(problem, request));
+    let path = cached_path(problem.name(), &problem.grid(), request)?;
     if !path.exists() {
-        std::fs::create_dir_all(&dir).with_context(|| format!("{}: cannot create the data cache", dir.display()))?;
         write_set(problem, request, &path, false, quiet)?;
     }
     let dims = Some(problem.grid().len());
     Ok(Dataset::open(&path, &OpenOptions { dims, ..OpenOptions::default() })?)
+}
+
+/// The trajectories of an evolution equation, from the cache or generated into it, opened as `options` say.
+pub fn cached_trajectories(
+    evolution: &dyn Evolution,
+    request: &SetRequest,
+    options: &OpenOptions,
+    quiet: bool,
+) -> Result<Dataset> {
+    let path = cached_path(evolution.name(), &evolution.grid(), request)?;
+    if !path.exists() {
+        write_trajectories(evolution, request, &path, false, quiet)?;
+    }
+    Ok(Dataset::open(&path, options)?)
+}
+
+/// Generates trajectories into a file in the layout of The Well. A file that a killed process left unfinished is continued.
+pub fn write_trajectories(
+    evolution: &dyn Evolution,
+    request: &SetRequest,
+    path: &Path,
+    overwrite: bool,
+    quiet: bool,
+) -> Result<()> {
+    let mut attributes: BTreeMap<String, String> =
+        evolution.facts().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    attributes.insert("problem".to_owned(), evolution.name().to_owned());
+    attributes.insert("family".to_owned(), request.family.to_string());
+    attributes.insert("seed".to_owned(), request.seed.to_string());
+    attributes.insert("set".to_owned(), format!("{:?}", request.stream));
+    attributes.insert("generator".to_owned(), VERSION.to_owned());
+    let axes = ["x", "y", "z"].iter().zip(evolution.coordinates()).zip(evolution.periodic());
+    let spec = TrajectorySpec {
+        dataset_name: evolution.name().to_owned(),
+        trajectories: usize::try_from(request.samples).context("too many trajectories for this machine")?,
+        times: evolution.times(),
+        fields: evolution.fields().into_iter().map(str::to_owned).collect(),
+        axes: axes
+            .map(|((name, coordinates), periodic)| Axis {
+                name: (*name).to_owned(),
+                coordinates,
+                boundary: if periodic { Boundary::Periodic } else { Boundary::Wall },
+            })
+            .collect(),
+        scalars: (evolution.scalars().into_iter())
+            .map(|name| ScalarSpec { name: name.to_owned(), values: ScalarValues::PerTrajectory })
+            .collect(),
+        mask: None,
+        dtype: request.dtype,
+        attributes,
+    };
+    let mut writer = TrajectoryWriter::create(path, &spec, overwrite)?;
+    let what = format!("generating {} trajectories of {} ({})", request.samples, evolution.name(), request.family);
+    let progress = Progress::new(request.samples, &what, quiet);
+    let left = writer.done() as u64..request.samples;
+    let result =
+        generate_trajectories(evolution, request.family, request.seed, request.stream, left, |i, scalars, u| {
+            progress.at(i + 1, String::new);
+            writer.append(u, scalars)
+        });
+    finished(result)?;
+    writer.finish()?;
+    progress.done();
+    Ok(())
+}
+
+/// The error of a sample or of the file.
+fn finished(result: Result<(), GenerateError<farfield_data::DataError>>) -> Result<()> {
+    match result {
+        Ok(()) => Ok(()),
+        Err(GenerateError::Sample { source, .. }) => Err(source.into()),
+        Err(GenerateError::Sink { source, .. }) => Err(source.into()),
+    }
 }
 
 /// Generates a set into a file, sample by sample.
@@ -87,17 +175,16 @@ pub fn write_set(problem: &dyn Problem, request: &SetRequest, path: &Path, overw
     attributes.insert("seed".to_owned(), request.seed.to_string());
     let (input, output) = (shape(channels_in), shape(channels_out));
     let mut writer = Writer::create(path, &input, &output, request.dtype, &attributes, overwrite)?;
+    if let Some(inside) = problem.mask() {
+        writer.mask(&Mask::new(&grid, &inside)?)?;
+    }
     let what = format!("generating {} samples of {} ({})", request.samples, problem.name(), request.family);
     let progress = Progress::new(request.samples, &what, quiet);
     let result = generate(problem, request.family, request.seed, request.stream, 0..request.samples, |i, x, y| {
         progress.at(i + 1, String::new);
         writer.append(x, y)
     });
-    match result {
-        Ok(()) => {}
-        Err(GenerateError::Sample { source, .. }) => return Err(source.into()),
-        Err(GenerateError::Sink { source, .. }) => return Err(source.into()),
-    }
+    finished(result)?;
     writer.finish()?;
     progress.done();
     Ok(())

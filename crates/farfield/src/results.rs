@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use farfield_nn::Evaluation;
+use farfield_nn::{Evaluation, Rollout, RolloutErrors};
 use serde::{Deserialize, Serialize};
 
 /// Errors on one set of samples.
@@ -55,6 +55,9 @@ pub struct Comparator {
     /// Mean relative error out of distribution.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub ood_relative_l2: Option<f64>,
+    /// Errors over whole test trajectories.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rollout: Option<RolloutErrors>,
     /// Seconds to fit it.
     pub seconds: f64,
 }
@@ -88,6 +91,9 @@ pub struct Results {
     /// Errors out of distribution, for built-in problems.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub ood: Option<SetErrors>,
+    /// Errors of the model over whole test trajectories, beside those of "no change", for one-step models.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rollout: Option<Rollout>,
     /// Trivial predictors and comparators: `mean`, `linear` (minimum-norm least squares), `block_diagonal` (least squares
     /// leaf by leaf), and trained networks `network_dense`, `network_block_diagonal`.
     pub baselines: BTreeMap<String, Comparator>,

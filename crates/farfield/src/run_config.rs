@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use farfield_data::Task;
 use farfield_nn::presets::{self, PaperTable};
 use farfield_nn::{AnyModelConfig, ModelConfig, TrainConfig};
 use farfield_pde::{Family, ProblemOptions};
@@ -105,6 +106,16 @@ pub struct DataConfig {
     /// Dimension of the grid (1, 2 or 3), where the shapes leave it open. Default: told from the shapes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dims: Option<usize>,
+    /// Trajectories: what is learned, `one-step`, `first-to-last` or `last-to-first`. Default: told from the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<Task>,
+    /// Trajectories: states from an input to its output. Default 1.
+    pub time_stride: usize,
+    /// Trajectories: whether outputs are the change of the state. Default false; true in the presets of evolution equations.
+    pub residual: bool,
+    /// Trajectories: whether their scalars are channels of the input. Default: those that differ between trajectories.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scalars: Option<bool>,
     /// Share of `path` kept for validation. Default 0.
     pub validation_fraction: f64,
     /// Share of `path` kept for testing, if there is no `test_path`. Default 0.2.
@@ -119,6 +130,10 @@ impl Default for DataConfig {
             input: "x".to_owned(),
             output: "y".to_owned(),
             dims: None,
+            task: None,
+            time_stride: 1,
+            residual: false,
+            scalars: None,
             validation_fraction: 0.0,
             test_fraction: 0.2,
         }
@@ -132,6 +147,10 @@ impl DataConfig {
             dims: self.dims,
             input: self.input.clone(),
             output: self.output.clone(),
+            task: self.task,
+            time_stride: self.time_stride,
+            residual: self.residual,
+            scalars: self.scalars,
             ..farfield_data::OpenOptions::default()
         }
     }
@@ -144,8 +163,16 @@ pub fn preset(problem: &str, kind: &str) -> Result<RunConfig> {
         "poisson-1d-neumann" => (PaperTable::Table3, [1000, 1000, 1000]),
         "poisson-2d" => (PaperTable::Table5, [4200, 800, 800]),
         "poisson-3d" => (PaperTable::Table8, [256, 200, 20]),
+        "poisson-2d-l-shape" | "poisson-2d-disk" => (PaperTable::Table5, [2250, 250, 250]),
+        "helmholtz-2d" => (PaperTable::Table6, [2250, 250, 250]),
+        "heat-1d" => (PaperTable::Table3, [1800, 200, 200]),
+        "burgers-1d" => (PaperTable::Table4, [1800, 200, 200]),
+        "gray-scott-forward" | "gray-scott-inverse" | "navier-stokes-forward" | "navier-stokes-inverse" => {
+            (PaperTable::Table7, [1000, 200, 200])
+        }
         _ => {
-            let known: Vec<&str> = farfield_pde::problems().iter().map(|(name, _)| *name).collect();
+            let lists = farfield_pde::problems().iter().chain(farfield_pde::evolutions());
+            let known: Vec<&str> = lists.map(|(name, _)| *name).collect();
             return Err(bad_input(format!("unknown problem \"{problem}\": the problems are {}", known.join(", "))));
         }
     };
@@ -159,9 +186,12 @@ pub fn preset(problem: &str, kind: &str) -> Result<RunConfig> {
             ood_samples,
             ..ProblemConfig::default()
         }),
+        data: match farfield_pde::evolutions().iter().any(|(name, _)| *name == problem) {
+            true => DataConfig { residual: true, ..DataConfig::default() },
+            false => DataConfig::default(),
+        },
         model: tables.0,
         train: tables.1,
-        ..RunConfig::default()
     })
 }
 
@@ -210,7 +240,7 @@ impl RunConfig {
             document = parse(&text, &origin)?;
         }
         for change in &request.set {
-            apply_change(&mut document, change)?;
+            apply_change(&mut document, change, "--set")?;
         }
         let config = Self::from_document_for(request, document, &origin)?;
         config.validate()?;
@@ -324,9 +354,9 @@ fn merge(base: &mut toml::Table, over: toml::Table) {
 }
 
 /// `table.key=value`, the value as TOML or, failing that, as a string.
-fn apply_change(document: &mut toml::Table, change: &str) -> Result<()> {
+pub fn apply_change(document: &mut toml::Table, change: &str, flag: &str) -> Result<()> {
     let Some((key, value)) = change.split_once('=') else {
-        return Err(bad_input(format!("--set {change}: expected key=value, for instance train.epochs=100")));
+        return Err(bad_input(format!("{flag} {change}: expected key=value, for instance train.epochs=100")));
     };
     let value = value.trim();
     let parsed = toml::from_str::<toml::Table>(&format!("v = {value}"))
@@ -337,20 +367,21 @@ fn apply_change(document: &mut toml::Table, change: &str) -> Result<()> {
     let parts: Vec<&str> = key.trim().split('.').collect();
     let (last, tables) = match parts.split_last() {
         Some((last, tables)) if parts.iter().all(|p| !p.is_empty()) => (last, tables),
-        _ => return Err(bad_input(format!("--set {change}: \"{key}\" is not a key"))),
+        _ => return Err(bad_input(format!("{flag} {change}: \"{key}\" is not a key"))),
     };
     for part in tables {
         let entry = table.entry((*part).to_owned()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
         table = match entry {
             toml::Value::Table(table) => table,
-            _ => return Err(bad_input(format!("--set {change}: \"{part}\" is not a table"))),
+            _ => return Err(bad_input(format!("{flag} {change}: \"{part}\" is not a table"))),
         };
     }
     table.insert((*last).to_owned(), parsed);
     Ok(())
 }
 
-fn one_line(text: &str) -> String {
+/// Text without line breaks.
+pub fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

@@ -1,12 +1,12 @@
 //! The data sets of a run: generated for a built-in problem, or split off the user's file.
 
 use anyhow::Result;
-use farfield_data::{DType, Dataset, Split};
+use farfield_data::{DType, Dataset, OpenOptions, Split};
 use farfield_nn::Samples;
 use farfield_nn::config::Precision;
-use farfield_pde::{Family, Problem, Stream, problem};
+use farfield_pde::{Family, Problem, Stream, evolution, evolutions, problem};
 
-use crate::data_cache::{SetRequest, cached_set};
+use crate::data_cache::{SetRequest, cached_set, cached_trajectories};
 use crate::failure::bad_input;
 use crate::run_config::{ProblemConfig, RunConfig};
 
@@ -60,6 +60,9 @@ impl Sets {
     }
 
     fn of_problem(request: &ProblemConfig, config: &RunConfig, quiet: bool) -> Result<Self> {
+        if evolutions().iter().any(|(name, _)| *name == request.name) {
+            return Self::of_evolution(request, config, quiet);
+        }
         let problem = problem(&request.name, &request.options)?;
         let problem: &dyn Problem = problem.as_ref();
         // 3D sets are large; others are kept in double precision, so that one file serves both.
@@ -94,6 +97,34 @@ impl Sets {
         })
     }
 
+    /// Trajectories, cut into pairs as `[data]` says.
+    fn of_evolution(request: &ProblemConfig, config: &RunConfig, quiet: bool) -> Result<Self> {
+        let evolution = evolution(&request.name, &request.options)?;
+        let evolution = evolution.as_ref();
+        let options = OpenOptions { dims: Some(evolution.grid().len()), ..config.data.open_options() };
+        let set = |family: Family, stream, samples, name: &str| -> Result<Part> {
+            let dtype = DType::F32;
+            let request = SetRequest { options: &request.options, family, stream, seed: request.seed, samples, dtype };
+            Ok(Part::whole(cached_trajectories(evolution, &request, &options, quiet)?, format!("{name} ({family})")))
+        };
+        let train = set(request.family, Stream::Train, request.samples, "training")?;
+        let validation = (request.validation_samples > 0)
+            .then(|| set(request.family, Stream::Validation, request.validation_samples, "validation"))
+            .transpose()?;
+        let test = set(request.test_family(), Stream::Test, request.test_samples, "test")?;
+        let ood = (request.ood_samples > 0 && evolution.families().contains(&request.ood_family()))
+            .then(|| set(request.ood_family(), Stream::OutOfDistribution, request.ood_samples, "out of distribution"))
+            .transpose()?;
+        let mut facts = vec![("problem".to_owned(), evolution.title().to_owned())];
+        facts.extend(evolution.facts().into_iter().map(|(name, value)| (name.replace('_', " "), value)));
+        if let Some(pairs) = train.dataset.trajectory_pairs() {
+            let target = if pairs.residual() { "the change of the state" } else { "the state" };
+            let text = format!("{}, stride {}, output {target}", pairs.task(), pairs.time_stride());
+            facts.push(("task".to_owned(), text));
+        }
+        Ok(Self { train, validation, test, ood, coordinates: evolution.coordinates(), facts, notes: Vec::new() })
+    }
+
     fn of_file(config: &RunConfig) -> Result<Self> {
         let data = &config.data;
         let path = data.path.as_ref().ok_or_else(|| bad_input("data.path is missing"))?;
@@ -101,11 +132,12 @@ impl Sets {
         dataset.check_finite()?;
         let separate_test = data.test_path.is_some();
         let test_fraction = if separate_test { 0.0 } else { data.test_fraction };
-        let split = Split::new(dataset.len(), data.validation_fraction, test_fraction, config.train.seed)?;
-        let part = |indices: Vec<usize>, name: &str| Part {
-            dataset: dataset.clone(),
-            name: format!("{name} ({} of {} samples)", indices.len(), dataset.len()),
-            indices,
+        // Samples of one trajectory are nearly equal: sets are split by trajectory.
+        let split = Split::new(dataset.groups(), data.validation_fraction, test_fraction, config.train.seed)?;
+        let part = |groups: Vec<usize>, name: &str| {
+            let indices = dataset.samples_of(&groups);
+            let name = format!("{name} ({} of {} samples)", indices.len(), dataset.len());
+            Part { dataset: dataset.clone(), name, indices }
         };
         let test = match &data.test_path {
             Some(path) => {
@@ -123,7 +155,8 @@ impl Sets {
             (
                 "read as".to_owned(),
                 format!(
-                    "{} samples, input {}, output {} (channels x grid)",
+                    "{}: {} samples, input {}, output {} (channels x grid)",
+                    dataset.layout(),
                     dataset.len(),
                     dataset.input_shape(),
                     dataset.output_shape()
@@ -131,12 +164,16 @@ impl Sets {
             ),
         ];
         let unit = |n: usize| (0..n).map(|i| i as f64).collect();
+        let coordinates = match dataset.coordinates() {
+            Some(coordinates) => coordinates.to_vec(),
+            None => dataset.output_shape().grid.iter().map(|&n| unit(n)).collect(),
+        };
         Ok(Self {
             validation: (!split.validation.is_empty()).then(|| part(split.validation, "validation")),
             train: part(split.train, "training"),
             test,
             ood: None,
-            coordinates: dataset.output_shape().grid.iter().map(|&n| unit(n)).collect(),
+            coordinates,
             facts,
             notes: Vec::new(),
         })

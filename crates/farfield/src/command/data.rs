@@ -5,25 +5,29 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
 use farfield_data::{DType, inspect};
-use farfield_pde::{Family, ProblemOptions, Stream, problem};
+use farfield_pde::{Family, PdeError, ProblemOptions, Stream, evolution, evolutions, problem, problems};
 
-use crate::data_cache::{SetRequest, write_set};
+use crate::data_cache::{SetRequest, write_set, write_trajectories};
 use crate::failure::bad_input;
 use crate::report::format_number;
+use crate::run_config::{apply_change, one_line};
 
 /// Data sets on disk.
 #[derive(Subcommand, Debug)]
 pub enum DataCommand {
     /// Generate input/output pairs of a built-in problem into an HDF5 file.
     Generate(GenerateArgs),
+    /// List the built-in problems.
+    Problems,
     /// Say what is in a file, and how farfield reads it.
     Inspect(InspectArgs),
 }
 
 /// Arguments of `data generate`.
 #[derive(Args, Debug)]
-#[command(after_help = "Problems: poisson-1d, poisson-1d-neumann, poisson-2d, poisson-3d\n\n\
-    Example:\n  farfield data generate poisson-2d --samples 500 --family random-s1 --out train.h5")]
+#[command(after_help = "Problems: see `farfield data problems`\n\n\
+    Examples:\n  farfield data generate poisson-2d --samples 500 --family random-s1 --out train.h5\n  \
+    farfield data generate burgers-1d --samples 100 --set-option beta=0.01 --out burgers.h5")]
 pub struct GenerateArgs {
     /// The problem.
     problem: String,
@@ -51,6 +55,9 @@ pub struct GenerateArgs {
     /// Discretisation. Default: see the documentation of the problem.
     #[arg(long)]
     scheme: Option<String>,
+    /// An option of the problem, such as beta=0.01 (again for more).
+    #[arg(long, value_name = "KEY=VALUE")]
+    set_option: Vec<String>,
     /// Store 32-bit numbers. Default: 64-bit.
     #[arg(long)]
     f32: bool,
@@ -75,7 +82,7 @@ enum SetName {
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  farfield data inspect mine.npz --json")]
 pub struct InspectArgs {
-    /// The file: .npz, .npy, .h5.
+    /// The file: .npz, .npy, .h5, .hdf5, .mat, or a folder of HDF5 files of trajectories.
     file: PathBuf,
     /// Dimension of the grid, where the shapes leave it open.
     #[arg(long)]
@@ -89,6 +96,10 @@ pub struct InspectArgs {
 pub fn run(command: &DataCommand) -> Result<()> {
     match command {
         DataCommand::Generate(args) => generate(args),
+        DataCommand::Problems => {
+            list();
+            Ok(())
+        }
         DataCommand::Inspect(args) => look(args),
     }
 }
@@ -97,9 +108,7 @@ fn generate(args: &GenerateArgs) -> Result<()> {
     if args.samples == 0 {
         return Err(bad_input("--samples 0: at least one sample is needed"));
     }
-    let options =
-        ProblemOptions { n: args.n, solver_n: args.solver_n, scheme: args.scheme.clone(), ..ProblemOptions::default() };
-    let problem = problem(&args.problem, &options)?;
+    let options = options(args)?;
     let family: Family = args.family.parse()?;
     let stream = match args.set {
         SetName::Train => Stream::Train,
@@ -109,10 +118,50 @@ fn generate(args: &GenerateArgs) -> Result<()> {
     };
     let dtype = if args.f32 { DType::F32 } else { DType::F64 };
     let request = SetRequest { options: &options, family, stream, seed: args.seed, samples: args.samples, dtype };
-    write_set(problem.as_ref(), &request, &args.out, args.force, args.quiet)?;
-    let grid = problem.grid().iter().map(usize::to_string).collect::<Vec<_>>().join(" x ");
-    println!("{}: {} samples on {grid} points", args.out.display(), args.samples);
+    let points = |grid: Vec<usize>| grid.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ");
+    if evolutions().iter().any(|(name, _)| *name == args.problem) {
+        let evolution = evolution(&args.problem, &options)?;
+        write_trajectories(evolution.as_ref(), &request, &args.out, args.force, args.quiet)?;
+        let (states, grid) = (evolution.times().len(), points(evolution.grid()));
+        println!("{}: {} trajectories of {states} states on {grid} points", args.out.display(), args.samples);
+    } else {
+        let problem = problem(&args.problem, &options).map_err(|error| match error {
+            PdeError::UnknownProblem { .. } => {
+                bad_input(format!("unknown problem `{}`: `farfield data problems` lists them", args.problem))
+            }
+            error => error.into(),
+        })?;
+        write_set(problem.as_ref(), &request, &args.out, args.force, args.quiet)?;
+        println!("{}: {} samples on {} points", args.out.display(), args.samples, points(problem.grid()));
+    }
     Ok(())
+}
+
+/// The options of the problem from the arguments.
+fn options(args: &GenerateArgs) -> Result<ProblemOptions> {
+    let mut table = toml::Table::new();
+    for change in &args.set_option {
+        apply_change(&mut table, change, "--set-option")?;
+    }
+    let mut options: ProblemOptions = toml::Value::Table(table)
+        .try_into()
+        .map_err(|e: toml::de::Error| bad_input(format!("--set-option: {}", one_line(&e.to_string()))))?;
+    options.n = args.n.or(options.n);
+    options.solver_n = args.solver_n.or(options.solver_n);
+    options.scheme = args.scheme.clone().or(options.scheme);
+    Ok(options)
+}
+
+/// Lists the problems.
+fn list() {
+    println!("maps from one field to another:");
+    for (name, title) in problems() {
+        println!("  {name:24} {title}");
+    }
+    println!("evolution equations:");
+    for (name, title) in evolutions() {
+        println!("  {name:24} {title}");
+    }
 }
 
 fn look(args: &InspectArgs) -> Result<()> {
@@ -138,6 +187,29 @@ fn look(args: &InspectArgs) -> Result<()> {
     }
     for (name, value) in &summary.attributes {
         println!("  {name}: {value}");
+    }
+    if let Some(layout) = &summary.layout {
+        println!("  layout: {layout}");
+    }
+    if let Some(set) = &summary.trajectories {
+        println!(
+            "  {} trajectories of {} states, time {} to {}, fields {} on {}, task {}",
+            set.trajectories,
+            set.times,
+            set.first_time,
+            set.last_time,
+            set.fields.join(", "),
+            set.state,
+            set.usual_task
+        );
+        for (what, names) in [("scalars", &set.scalars), ("not read", &set.skipped)] {
+            if !names.is_empty() {
+                println!("  {what}: {}", names.join(", "));
+            }
+        }
+    }
+    if let Some(mask) = &summary.mask {
+        println!("  mask: {} of {} points inside", mask.inside, mask.grid.iter().product::<usize>());
     }
     match (&summary.pairs, &summary.problem) {
         (Some(pairs), _) => {

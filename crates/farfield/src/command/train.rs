@@ -9,9 +9,11 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
+use farfield_data::Task;
 use farfield_nn::config::{DeviceKind, MapKind, Precision};
 use farfield_nn::{
-    AnyModel, AnyModelConfig, Ending, EpochMetrics, MODEL_KINDS, Model, Normalizers, Trainer, evaluate, fit_normalizers,
+    AnyModel, AnyModelConfig, Ending, EpochMetrics, MODEL_KINDS, Model, Normalizers, Rollout, RolloutErrors, Trainer,
+    evaluate, fit_normalizers,
 };
 
 use crate::baselines;
@@ -33,7 +35,7 @@ use crate::sets::Sets;
     farfield train --resume runs/first"
 )]
 pub struct TrainArgs {
-    /// A built-in problem: poisson-1d, poisson-1d-neumann, poisson-2d, poisson-3d.
+    /// A built-in problem; `farfield data problems` lists them.
     problem: Option<String>,
     /// Your own pairs: an .npz or .h5 file with arrays x and y of shape (samples, [channel,] n[, n[, n]]).
     #[arg(long, value_name = "FILE")]
@@ -324,6 +326,15 @@ pub fn train(
     };
     let test = evaluated(&trained, &sets.test)?;
     let ood = sets.ood.as_ref().map(|part| evaluated(&trained, part)).transpose()?;
+    let rolled_out = |trained: &Trained| -> Result<Option<Rollout>> {
+        let Some(pairs) = sets.test.dataset.trajectory_pairs().filter(|pairs| pairs.task() == Task::OneStep) else {
+            return Ok(None);
+        };
+        let mut indices: Vec<usize> = sets.test.indices.iter().map(|&i| pairs.locate(i).0).collect();
+        indices.dedup();
+        let set = &sets.test.dataset;
+        Ok(Some(rollout(&trained.model, &trained.normalizers, set, &indices, batch, train.precision)?))
+    };
 
     let mut comparators: BTreeMap<String, Comparator> = baselines::all(config, sets)?;
     for model in compare {
@@ -349,6 +360,7 @@ pub fn train(
                     .map(|part| evaluated(&other, part))
                     .transpose()?
                     .map(|e| e.relative_l2),
+                rollout: rolled_out(&other)?.map(|rollout| rollout.model),
                 seconds,
             },
         );
@@ -374,6 +386,7 @@ pub fn train(
         peak_mib: peak_mib(),
         test: SetErrors::new(&sets.test.name, &test),
         ood: ood.as_ref().zip(sets.ood.as_ref()).map(|(e, part)| SetErrors::new(&part.name, e)),
+        rollout: rolled_out(&trained)?,
         baselines: comparators,
         notes,
     };
@@ -397,6 +410,25 @@ fn print_table(results: &Results) {
     row(&results.model, Some(results.parameters), results.test.relative_l2, ood, results.seconds);
     for other in results.baselines.values() {
         row(&other.name, other.parameters, other.relative_l2, other.ood_relative_l2, other.seconds);
+    }
+    if let Some(rollout) = &results.rollout {
+        println!();
+        println!(
+            "{:52} {:>12} {:>9} {:>12}",
+            format!("rolled out, {} trajectories of {} steps", rollout.trajectories, rollout.steps),
+            "eq. 3",
+            "RMS",
+            "relative L2"
+        );
+        let row = |name: &str, errors: &RolloutErrors| {
+            let [eq3, rms, relative] = [errors.trajectory_l2, errors.rms, errors.relative_l2].map(format_number);
+            println!("{name:52} {eq3:>12} {rms:>9} {relative:>12}");
+        };
+        row(&results.model, &rollout.model);
+        for (other, errors) in results.baselines.values().filter_map(|other| Some((other, other.rollout.as_ref()?))) {
+            row(&other.name, errors);
+        }
+        row("no change", &rollout.no_change);
     }
     println!();
     println!("test set: {}, {} samples", results.test.set, results.test.samples);
