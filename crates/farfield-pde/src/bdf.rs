@@ -18,8 +18,10 @@ use crate::PdeError;
 use crate::advection_diffusion::AdvectionDiffusion;
 use crate::tridiagonal_lu::TridiagonalLu;
 
-/// Absolute tolerance over relative tolerance: 1e-6 over 1e-4 in the Neural-HSS paper.
-pub(crate) const ABSOLUTE_TOLERANCE: f64 = 1e-2;
+/// The absolute tolerance for a relative one: 1e-6 for 1e-4, as in the Neural-HSS paper.
+pub(crate) fn absolute_tolerance(relative: f64) -> f64 {
+    relative / 100.0
+}
 
 /// Attempts to solve a step's equations that may fail, over a whole trajectory; steps shrink after
 /// each, and an integration that cannot go on ends at the smallest step long before.
@@ -148,7 +150,7 @@ impl OdeEquations for Equations<'_> {
 
 /// Integrates from `initial` at time 0 and hands the state at each of `times`, which increase from
 /// above 0, to `store`. `tolerance` is the relative one; the absolute one is
-/// [`ABSOLUTE_TOLERANCE`] times that.
+/// [`absolute_tolerance`] of it.
 ///
 /// # Errors
 /// An integration that comes to a stop, with the time that it had reached.
@@ -164,7 +166,7 @@ pub(crate) fn integrate(
     let equations = Equations { equation, initial, context: FaerContext::default() };
     let mut ode = OdeBuilder::<M>::new()
         .rtol(tolerance)
-        .atol([ABSOLUTE_TOLERANCE * tolerance])
+        .atol([absolute_tolerance(tolerance)])
         .build_from_eqn(equations)
         .map_err(|error| failed(0.0, error))?;
     ode.ode_options.max_nonlinear_solver_failures = FAILED_ATTEMPTS;
@@ -195,5 +197,23 @@ fn reason(error: &DiffsolError) -> String {
             format!("Newton's iteration failed {num_failures} times")
         }
         other => other.to_string().replace('\n', " "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::integrate;
+    use crate::PdeError;
+    use crate::advection_diffusion::AdvectionDiffusion;
+
+    #[test]
+    fn an_integration_that_cannot_go_on_is_an_error() {
+        let equation = AdvectionDiffusion::new(9, 1e-3, 1.0);
+        for (bad, factor) in [(f64::NAN, 1.0), (f64::INFINITY, 1.0), (1.0, 1e200)] {
+            let mut initial = [factor; 8];
+            initial[3] = bad;
+            let error = integrate("test", equation, &initial, 1e-4, &[1.0], |_| ()).unwrap_err();
+            assert!(matches!(error, PdeError::Integration { problem: "test", time: 0.0, .. }), "{error}");
+        }
     }
 }

@@ -10,7 +10,7 @@ use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 use crate::advection_diffusion::AdvectionDiffusion;
-use crate::bdf::integrate;
+use crate::bdf::{absolute_tolerance, integrate};
 use crate::gaussian_field::deviation;
 use crate::options::grid_sizes;
 use crate::series::{SineTable, evaluate};
@@ -149,7 +149,7 @@ impl DirichletLine {
         let (n, ratio, intervals) = (self.n, self.ratio, self.intervals);
         let right = if (n - 1) * ratio == intervals { "both ends are stored" } else { "x = 1 is not stored" };
         let (last, step) = (self.times.len() - 1, self.times[1]);
-        let (relative, absolute) = (self.tolerance, crate::bdf::ABSOLUTE_TOLERANCE * self.tolerance);
+        let (relative, absolute) = (self.tolerance, absolute_tolerance(self.tolerance));
         vec![
             ("boundary_condition", "u(0, t) = u(1, t) = 0".to_owned()),
             ("grid", format!("{ratio} i/{intervals}, i = 0..{}; {right}", n - 1)),

@@ -11,9 +11,11 @@
 //! point is stored from x = 0 on, as the slice `[::4]` of the paper's arrays would keep, so the 256
 //! stored points are 4 i/1023 and the last one, 1020/1023, lies beside the boundary.
 //!
-//! The exact solution of the semi-discrete equation damps wave k by `exp(-D lambda_k t)`. At the
-//! default tolerance, the error of a trajectory of family `paper` is up to 3e-4 in time and 2e-6 in
-//! space, of a largest value of 1.
+//! Errors of a trajectory at the defaults, of a largest value of 1: in space, of order 2, 1.5e-5 for
+//! family `paper`; in time 1e-6 for family `paper` and 2e-5 for the others. So states depend linearly
+//! on the initial state only up to that: the steps do not.
+//!
+//! Cost of a trajectory: 1 to 2 ms.
 
 use rand::RngExt;
 

@@ -95,3 +95,57 @@ impl LinearSolver<FaerSparseMat<f64>> for TridiagonalLu {
         Err(LaError::Other("transposed systems are not solved".to_owned()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::TridiagonalLu;
+
+    /// Entries column by column, three each but for the first and the last column.
+    fn multiply(n: usize, entries: &[f64], x: &[f64]) -> Vec<f64> {
+        let mut y = vec![0.0; n];
+        let mut entries = entries.iter();
+        for (j, &x) in x.iter().enumerate() {
+            let rows = j.saturating_sub(1)..(j + 2).min(n);
+            y[rows].iter_mut().for_each(|y| *y += entries.next().unwrap() * x);
+        }
+        y
+    }
+
+    #[test]
+    fn solves_to_rounding_with_and_without_exchanges() {
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        for n in [1, 2, 3, 4, 50] {
+            for dominance in [0.0, 4.0] {
+                let mut entries: Vec<f64> = (0..3 * n - 2).map(|_| rng.random::<f64>() - 0.5).collect();
+                entries.iter_mut().step_by(3).for_each(|diagonal| *diagonal += dominance);
+                let exact: Vec<f64> = (0..n).map(|_| rng.random()).collect();
+                let right = multiply(n, &entries, &exact);
+                let mut lu = TridiagonalLu::default();
+                lu.factor(n, &entries);
+                assert!(lu.regular);
+                assert_eq!(lu.steps.iter().any(|step| step.1), dominance == 0.0 && n > 1, "n = {n}");
+                let mut x = right.clone();
+                lu.solve(&mut x);
+                let residual = multiply(n, &entries, &x);
+                let norm = x.iter().fold(1.0, |m: f64, x| m.max(x.abs()));
+                for (a, b) in residual.iter().zip(&right) {
+                    assert!((a - b).abs() < 1e-14 * norm, "n = {n}: {a} against {b}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn singular_and_non_finite_matrices_are_noticed() {
+        let mut lu = TridiagonalLu::default();
+        for entries in [[1.0, 1.0, 1.0, 1.0], [0.0; 4], [f64::NAN, 1.0, 1.0, 2.0], [1.0, f64::NAN, 1.0, 2.0]] {
+            lu.factor(2, &entries);
+            assert!(!lu.regular, "{entries:?}");
+        }
+        lu.factor(2, &[0.0, 1.0, 1.0, 0.0]);
+        assert!(lu.regular);
+    }
+}
