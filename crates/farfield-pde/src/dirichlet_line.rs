@@ -165,7 +165,7 @@ impl DirichletLine {
                 format!(
                     "u_0 ~ N(0, (-Laplacian + 9)^(-s)): the sine waves 1..{}, eigenvalues pi^2 k^2 of the continuous Laplacian; scaled to \
                      a largest absolute value of 1 on the solver grid; no s = 0, white noise has no limit as the grid is refined",
-                    n - 1
+                    n.min(intervals) - 1
                 ),
             ),
         ]
