@@ -14,14 +14,14 @@
 //! Ambikasaran, O'Neil & Singh, arXiv 1405.0223 (2014).
 
 use faer::linalg::triangular_solve::{solve_lower_triangular_in_place, solve_upper_triangular_in_place};
-use faer::{Mat, MatMut, Par, Side};
+use faer::{Mat, MatMut, Par};
 use rayon::prelude::*;
 
 use super::apply::{child_rows, for_children};
 use super::factor::side_by_side;
 use super::{Hodlr, Node, pair, root_sum_of_squares};
 use crate::error::MatrixError;
-use crate::linalg::{add_product, norm_frobenius, product, qr};
+use crate::linalg::{add_product, cholesky, norm_frobenius, product, qr};
 use crate::log_determinant::LogDeterminant;
 use crate::low_rank::LowRank;
 use crate::matrix::Matrix;
@@ -294,6 +294,6 @@ fn lower<T: Scalar>(a: &Mat<T>) -> Option<Mat<T>> {
     if a.nrows() == 0 {
         return Some(Mat::zeros(0, 0));
     }
-    let l = a.llt(Side::Lower).ok()?.L().to_owned();
+    let l = cholesky(a.as_ref()).ok()?;
     (0..l.nrows()).all(|j| l[(j, j)].to_f64() > 0.0 && Scalar::is_finite(l[(j, j)])).then_some(l)
 }

@@ -15,7 +15,7 @@
 
 use std::sync::Arc;
 
-use faer::{Mat, Side};
+use faer::Mat;
 
 use super::Hss;
 use super::orthonormal::{block_diagonal_product, norm_frobenius as norm_of_blocks, stack};
@@ -24,7 +24,7 @@ use super::ulv::{gathered, range_of, solve_lower, solve_upper, split_rows};
 use crate::cluster_tree::ClusterTree;
 use crate::error::MatrixError;
 use crate::householder::{HouseholderQr, Reflectors};
-use crate::linalg::{add_product, norm_frobenius, product, svd};
+use crate::linalg::{add_product, cholesky, norm_frobenius, product, svd};
 use crate::log_determinant::LogDeterminant;
 use crate::matrix::Matrix;
 use crate::operator::{LinearOperator, check_rows};
@@ -172,10 +172,7 @@ fn eliminate<T: Scalar>(block: Reduced<T>) -> Result<(CholeskyNode<T>, Reduced<T
     let (mut l, mut x) = (Mat::zeros(0, 0), Mat::zeros(0, k));
     let mut left = turned.as_ref().submatrix(0, 0, k, k).to_owned();
     if m > k {
-        let factor = trailing.llt(Side::Lower).map_err(|error| match error {
-            faer::linalg::cholesky::llt::factor::LltError::NonPositivePivot { index } => index,
-        })?;
-        l = factor.L().to_owned();
+        l = cholesky(trailing)?;
         if let Some(bad) = (0..m - k).find(|&j| l[(j, j)].to_f64().is_nan() || l[(j, j)].to_f64() <= 0.0) {
             return Err(bad);
         }
