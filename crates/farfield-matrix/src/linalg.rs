@@ -1,10 +1,15 @@
 //! Dense linear algebra under the hierarchical matrices: the few factorisations that they use, by `faer`, on the
-//! calling thread.
+//! calling thread. The methods of `faer`'s matrices are not used: they run on all threads where another crate turns on
+//! its feature `rayon`, and their bits then depend on how many there are.
 //!
 //! Everything here takes and returns `faer` matrices; nothing public names them.
 
+use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::linalg::householder as reflections;
 use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, MatMut, MatRef, Par};
+use faer::linalg::qr::no_pivoting::factor::{qr_in_place, qr_in_place_scratch, recommended_block_size};
+use faer::linalg::svd as faer_svd;
+use faer::{Accum, Conj, Mat, MatMut, MatRef, Par};
 
 use crate::scalar::Scalar;
 
@@ -93,34 +98,38 @@ pub(crate) fn svd<T: Scalar>(a: MatRef<T>) -> Svd<T> {
     if a.nrows() == 0 || a.ncols() == 0 {
         return Svd { u: Mat::zeros(a.nrows(), 0), s: Vec::new(), v: Mat::zeros(a.ncols(), 0) };
     }
-    if let Ok(svd) = a.thin_svd() {
-        let s: Vec<f64> = (0..a.nrows().min(a.ncols())).map(|i| svd.S()[i].to_f64()).collect();
-        if s.iter().all(|s| s.is_finite()) {
-            return Svd { u: svd.U().to_owned(), s, v: svd.V().to_owned() };
-        }
+    let mut v = Mat::zeros(a.ncols(), a.nrows().min(a.ncols()));
+    match bidiagonal_svd(a, Some(v.as_mut())) {
+        Some((u, s)) => Svd { u, s, v },
+        None => jacobi_svd(a),
     }
-    jacobi_svd(a)
 }
 
 /// The left singular vectors, and the singular values, descending: as [`svd`], at less cost.
 pub(crate) fn left_singular<T: Scalar>(a: MatRef<T>) -> (Mat<T>, Vec<f64>) {
-    use faer::linalg::svd as faer_svd;
-    let (m, n) = (a.nrows(), a.ncols());
-    let (vectors, none) = (faer_svd::ComputeSvdVectors::Thin, faer_svd::ComputeSvdVectors::No);
-    let size = m.min(n);
-    let (mut u, mut s) = (Mat::zeros(m, size), faer::diag::Diag::zeros(size));
-    if size > 0 {
-        let scratch = faer_svd::svd_scratch::<T>(m, n, vectors, none, Par::Seq, Default::default());
-        let mut memory = faer::dyn_stack::MemBuffer::new(scratch);
-        let stack = faer::dyn_stack::MemStack::new(&mut memory);
-        let done = faer_svd::svd(a, s.as_mut(), Some(u.as_mut()), None, Par::Seq, stack, Default::default());
-        let values: Vec<f64> = (0..size).map(|i| s[i].to_f64()).collect();
-        if done.is_ok() && values.iter().all(|s| s.is_finite()) {
-            return (u, values);
-        }
+    if a.nrows() > 0
+        && a.ncols() > 0
+        && let Some(found) = bidiagonal_svd(a, None)
+    {
+        return found;
     }
     let Svd { u, s, .. } = svd(a);
     (u, s)
+}
+
+/// Left singular vectors and singular values of a matrix that is not empty, and right singular vectors where there is
+/// room for them; `None` where the iteration does not converge.
+fn bidiagonal_svd<T: Scalar>(a: MatRef<T>, v: Option<MatMut<T>>) -> Option<(Mat<T>, Vec<f64>)> {
+    let (m, n) = (a.nrows(), a.ncols());
+    let size = m.min(n);
+    let (thin, none) = (faer_svd::ComputeSvdVectors::Thin, faer_svd::ComputeSvdVectors::No);
+    let right = if v.is_some() { thin } else { none };
+    let (mut u, mut s) = (Mat::zeros(m, size), faer::diag::Diag::zeros(size));
+    let mut memory = MemBuffer::new(faer_svd::svd_scratch::<T>(m, n, thin, right, Par::Seq, Default::default()));
+    let stack = MemStack::new(&mut memory);
+    faer_svd::svd(a, s.as_mut(), Some(u.as_mut()), v, Par::Seq, stack, Default::default()).ok()?;
+    let s: Vec<f64> = (0..size).map(|i| s[i].to_f64()).collect();
+    s.iter().all(|s| s.is_finite()).then_some((u, s))
 }
 
 /// One-sided Jacobi (Golub & Van Loan, section 8.6.3) on the thinner side.
@@ -180,13 +189,41 @@ pub(crate) fn qr<T: Scalar>(a: MatRef<T>) -> (Mat<T>, Mat<T>) {
     if k == 0 {
         return (Mat::zeros(a.nrows(), 0), Mat::zeros(0, a.ncols()));
     }
-    let qr = a.qr();
-    (qr.compute_thin_Q(), qr.thin_R().to_owned())
+    let (factors, coefficients) = householder(a);
+    let mut q = Mat::identity(a.nrows(), k);
+    let scratch = reflections::apply_block_householder_sequence_on_the_left_in_place_scratch::<T>;
+    let mut memory = MemBuffer::new(scratch(a.nrows(), coefficients.nrows(), k));
+    reflections::apply_block_householder_sequence_on_the_left_in_place_with_conj(
+        factors.as_ref().subcols(0, k),
+        coefficients.as_ref(),
+        Conj::No,
+        q.as_mut(),
+        Par::Seq,
+        MemStack::new(&mut memory),
+    );
+    (q, upper_trapezoid(factors.as_ref(), k))
 }
 
 /// `R` of [`qr`] alone, at half the cost.
 pub(crate) fn r_factor<T: Scalar>(a: MatRef<T>) -> Mat<T> {
-    if a.nrows().min(a.ncols()) == 0 { Mat::zeros(0, a.ncols()) } else { a.qr().thin_R().to_owned() }
+    let k = a.nrows().min(a.ncols());
+    if k == 0 { Mat::zeros(0, a.ncols()) } else { upper_trapezoid(householder(a).0.as_ref(), k) }
+}
+
+/// QR of a matrix that is not empty: R with the reflections below its diagonal, and the coefficients of their blocks.
+fn householder<T: Scalar>(a: MatRef<T>) -> (Mat<T>, Mat<T>) {
+    let (m, n) = (a.nrows(), a.ncols());
+    let block = recommended_block_size::<T>(m, n);
+    let (mut factors, mut coefficients) = (a.to_owned(), Mat::zeros(block, m.min(n)));
+    let mut memory = MemBuffer::new(qr_in_place_scratch::<T>(m, n, block, Par::Seq, Default::default()));
+    let stack = MemStack::new(&mut memory);
+    qr_in_place(factors.as_mut(), coefficients.as_mut(), Par::Seq, stack, Default::default());
+    (factors, coefficients)
+}
+
+/// The first `k` rows without what lies below the diagonal.
+fn upper_trapezoid<T: Scalar>(a: MatRef<T>, k: usize) -> Mat<T> {
+    Mat::from_fn(k, a.ncols(), |i, j| if i <= j { a[(i, j)] } else { T::ZERO })
 }
 
 /// How many singular values to keep so that the Frobenius norm of the rest is at most `tolerance`, and that norm.

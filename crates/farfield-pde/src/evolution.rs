@@ -1,5 +1,8 @@
 //! What an evolution equation is, and the list of those there are.
 
+use crate::burgers_1d::Burgers1d;
+use crate::family::names;
+use crate::heat_1d::Heat1d;
 use crate::{Family, PdeError, ProblemOptions, SampleKey};
 
 /// An evolution equation with a sampler of initial states and an integrator: a source of
@@ -59,16 +62,64 @@ pub trait Evolution: Send + Sync {
     ) -> Result<(), PdeError>;
 }
 
-/// Names and titles of the evolution equations.
+/// Names and titles of the evolution equations, which [`evolution`] builds.
 pub fn evolutions() -> &'static [(&'static str, &'static str)] {
-    &[]
+    &[(Heat1d::NAME, Heat1d::TITLE), (Burgers1d::NAME, Burgers1d::TITLE)]
 }
 
 /// Builds an evolution equation by name.
 ///
 /// # Errors
 /// An unknown name; an option that is unknown or out of range.
-pub fn evolution(name: &str, _options: &ProblemOptions) -> Result<Box<dyn Evolution>, PdeError> {
-    let known: Vec<&str> = evolutions().iter().map(|&(name, _)| name).collect();
-    Err(PdeError::UnknownProblem { name: name.to_owned(), known: known.join(", ") })
+///
+/// ```
+/// use farfield_pde::{Family, ProblemOptions, SampleKey, Stream, evolution};
+///
+/// let options = ProblemOptions { horizon: Some(0.4), ..ProblemOptions::default() };
+/// let heat = evolution("heat-1d", &options)?;
+/// let mut states = vec![0.0; 3 * 256];
+/// let key = SampleKey { seed: 1, stream: Stream::Train, index: 0 };
+/// heat.trajectory(Family::Paper, key, &mut [], &mut states)?;
+/// assert_eq!(heat.times(), [0.0, 0.2, 0.4]);
+/// # Ok::<(), farfield_pde::PdeError>(())
+/// ```
+pub fn evolution(name: &str, options: &ProblemOptions) -> Result<Box<dyn Evolution>, PdeError> {
+    Ok(match name {
+        Heat1d::NAME => Box::new(Heat1d::new(options)?),
+        Burgers1d::NAME => Box::new(Burgers1d::new(options)?),
+        _ => {
+            let known: Vec<&str> = evolutions().iter().map(|&(name, _)| name).collect();
+            return Err(PdeError::UnknownProblem { name: name.to_owned(), known: known.join(", ") });
+        }
+    })
+}
+
+/// Checks the arguments of [`Evolution::trajectory`]; `highest` is the highest wave number of family
+/// `paper`, or 0 if it needs no number of points.
+pub(crate) fn check_call(
+    evolution: &dyn Evolution,
+    highest: usize,
+    family: Family,
+    scalars: &[f64],
+    states: &[f64],
+) -> Result<(), PdeError> {
+    let (problem, families, grid) = (evolution.name(), evolution.families(), evolution.grid());
+    if !families.contains(&family) {
+        return Err(PdeError::Family {
+            problem,
+            family: family.to_string(),
+            n: grid[0],
+            known: names(&families),
+            highest,
+        });
+    }
+    let numbers = evolution.times().len() * evolution.fields().len() * grid.iter().product::<usize>();
+    for (buffer, got, expected) in
+        [("scalars", scalars.len(), evolution.scalars().len()), ("states", states.len(), numbers)]
+    {
+        if got != expected {
+            return Err(PdeError::Length { problem, buffer, got, expected });
+        }
+    }
+    Ok(())
 }

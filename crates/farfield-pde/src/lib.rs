@@ -19,13 +19,20 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! An [`Evolution`] is a time-dependent equation, a sampler of initial states and an integrator:
+//! [`evolution`] builds one by name, [`generate_trajectories`] draws many.
+//!
 //! The problems are those of the Neural-HSS paper (arXiv 2602.18248, appendix F), each with the
 //! paper's own data and with Gaussian random data ([`Family`]). All numbers are f64. Same seed,
 //! stream and index: same bits, for any number of threads.
 //!
 //! The solvers are public as well: [`DirichletSolver`], [`NeumannSolver`], [`FiveDiagonal`].
 
+mod advection_diffusion;
+mod bdf;
+mod burgers_1d;
 mod dirichlet_box;
+mod dirichlet_line;
 mod dirichlet_solver;
 mod error;
 mod evolution;
@@ -33,6 +40,7 @@ mod family;
 mod five_diagonal;
 mod gaussian_field;
 mod generate;
+mod heat_1d;
 mod key;
 mod neumann_solver;
 mod options;
@@ -44,13 +52,17 @@ mod problem;
 mod series;
 mod sine_transform;
 mod stencil;
+mod time_grid;
+mod tridiagonal_lu;
 
+pub use burgers_1d::Burgers1d;
 pub use dirichlet_solver::DirichletSolver;
 pub use error::{GenerateError, PdeError};
 pub use evolution::{Evolution, evolution, evolutions};
 pub use family::Family;
 pub use five_diagonal::FiveDiagonal;
-pub use generate::generate;
+pub use generate::{generate, generate_trajectories};
+pub use heat_1d::Heat1d;
 pub use key::{SampleKey, Stream};
 pub use neumann_solver::NeumannSolver;
 pub use options::ProblemOptions;

@@ -13,9 +13,9 @@ pub struct ProblemOptions {
     /// family `paper` needs more than its highest wave number (20 in 1D and 2D, 23 in 3D).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub n: Option<usize>,
-    /// Points an axis of the grid that family `paper` is solved on, before down-sampling. Default:
-    /// 4 n in 1D (with Neumann conditions 4 (n - 1) + 1), 2 n in 2D, n in 3D. Its intervals must be
-    /// a multiple of the stored grid's.
+    /// Points an axis of the grid that family `paper` is solved on (evolutions in 1D: all families),
+    /// before down-sampling. Default: 4 n in 1D (with Neumann conditions 4 (n - 1) + 1), 2 n in 2D,
+    /// n in 3D. Its intervals must be a multiple of the stored grid's (`heat-1d`: its points).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub solver_n: Option<usize>,
     /// Discretisation, for both families. Default: `fourth-order` for family `paper` everywhere and
@@ -41,7 +41,7 @@ pub struct ProblemOptions {
     /// Radius of the disk that is cut out of the square.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub radius: Option<f64>,
-    /// Relative tolerance of an adaptive time integrator.
+    /// Relative tolerance of an adaptive time integrator; the absolute one is a hundredth of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tolerance: Option<f64>,
     /// Time step of a time integrator with a fixed step.
