@@ -135,6 +135,35 @@ pub(crate) fn grid_sizes(
     Ok((n, (solver_n - end) / (n - end)))
 }
 
+/// Most points an axis in 2D where a sparse factorisation is needed: about 4 million unknowns, 4 GiB.
+const MOST_SPARSE: usize = 2048;
+
+/// As [`grid_sizes`] for the plane, where the matrix of the finer grid is factored.
+pub(crate) fn sparse_grid_sizes(
+    problem: &'static str,
+    options: &ProblemOptions,
+    default_n: usize,
+    default_ratio: usize,
+) -> Result<(usize, usize), PdeError> {
+    let (n, ratio) = grid_sizes(problem, options, 2, default_n, default_ratio, 0)?;
+    if n * ratio <= MOST_SPARSE {
+        return Ok((n, ratio));
+    }
+    Err(match options.solver_n {
+        Some(value) => {
+            let reason = format!("more than {MOST_SPARSE} points an axis are too many for the sparse factorisation");
+            PdeError::Size { problem, field: "solver_n", value, reason }
+        }
+        None => {
+            let reason = format!(
+                "the solver grid, {ratio} times finer, has more than the {MOST_SPARSE} points an axis that the sparse \
+                 factorisation allows; set solver_n"
+            );
+            PdeError::Size { problem, field: "n", value: n, reason }
+        }
+    })
+}
+
 /// The scheme of this name, or `None` if none was asked for.
 pub(crate) fn choose_scheme<T: Copy>(
     problem: &'static str,
