@@ -1,0 +1,1 @@
+//! `helmholtz-2d`.
