@@ -11,7 +11,8 @@
 //! Elliptic Problems in Nonsmooth Domains, 1985), which leaves order 4/3 in L2, for any stencil on a
 //! uniform grid.
 //!
-//! Cost: 0.3 n^2 log2 n numbers of memory n^2 a solve grows like n^2 log n; 3 ms at n = 128.
+//! Cost: memory and a solve grow like n^2 log n, the factorisation like n^3; at n = 128 a solve takes
+//! 0.5 ms, at n = 1024 0.14 s with 0.5 GB of factors.
 
 use crate::sparse_cholesky::{Entry, SparseCholesky};
 use crate::stencil::Stencil;

@@ -9,13 +9,24 @@
 //! The paper does not give its data or its scheme for this problem. Our choice for family `paper`: the
 //! sine series of `poisson-2d`, solved at 256 x 256 points and stored at every fourth (64 x 64). Each
 //! wave is odd about the centre of the disk in both directions, so its mean is zero, and u is odd too.
-//! It spans 100 dimensions.
+//! It spans 100 dimensions, fewer where the disk hides some from a coarse grid (94 at n = 24).
 //!
 //! Family `random`: Gaussian with the covariance of the domain's own Laplacian, drawn and solved on the
 //! stored grid.
 //!
 //! Scheme: `second-order` (finite volumes on cut cells) with a sparse Cholesky factorisation made when
-//! the problem is built. Cost of a sample: O(n^2 log n).
+//! the problem is built. Relative L2 error of u, family `paper`, and the largest error within 0.05 of the
+//! circle, relative to the largest value; the five-point stencil's dispersion of the shortest waves is
+//! the larger part, the circle is not worse than the rest:
+//!
+//! | solver_n | error | at the circle | a sample |
+//! | --- | --- | --- | --- |
+//! | 64 | 9e-3 | | 0.1 ms |
+//! | 128 | 2.2e-3 | 2e-3 | 1 ms |
+//! | 256 | 5.5e-4 | 5e-4 | 6 ms |
+//! | 512 | 1.3e-4 | | 30 ms |
+//!
+//! Cost of a sample: O(n^2 log n).
 
 use std::sync::Arc;
 
@@ -101,7 +112,7 @@ impl Problem for Poisson2dDisk {
                     .to_owned(),
             ),
             ("scheme", "second-order: finite volumes on cut cells, symmetric and conservative".to_owned()),
-            ("order", "2, in the mean and in the maximum; the largest errors lie at the circle".to_owned()),
+            ("order", "2, in the mean, in the maximum and at the circle; family paper at 256 points: relative L2 error 5.5e-4".to_owned()),
             ("solver", "direct, sparse Cholesky".to_owned()),
             ("grid", format!("i/{n}, i = 0..{} on each axis; periodic, x = 1 is x = 0 and not stored", n - 1)),
             (
@@ -140,10 +151,18 @@ impl Problem for Poisson2dDisk {
 
     fn random_dimensions(&self, family: Family) -> usize {
         match family {
-            // The waves are odd about both axes through the centre: a quarter of the points counts.
             Family::Paper => {
-                let quarter = (1..self.n.div_ceil(2)).flat_map(|i| (1..self.n.div_ceil(2)).map(move |j| (i, j)));
-                quarter.filter(|(i, j)| self.random.mask()[i * self.n + j]).count().min(WAVES * WAVES)
+                // The waves are odd about the centre: one quarter counts, p, q = 1, 2, ... steps from the
+                // centre. A sum of waves that vanishes outside the disk lives on the quarter's hidden
+                // points and is orthogonal there, along each row and column, to the m waves of the grid
+                // that are not in the family. The last m are a Chebyshev system, so products of
+                // generalised divided differences over m + 1 points, one for each hidden point with p, q
+                // > m, are a basis of such sums.
+                let half = self.n.div_ceil(2);
+                let m = (half - 1).saturating_sub(WAVES);
+                let hidden = |p: usize, q: usize| !self.random.mask()[(half - p) * self.n + half - q];
+                let lost = (m + 1..half).map(|p| (m + 1..half).filter(|&q| hidden(p, q)).count()).sum::<usize>();
+                (half - 1).min(WAVES).pow(2) - lost
             }
             Family::Random { .. } => self.random.points() - 1,
         }

@@ -75,10 +75,10 @@ fn assert_span(problem: &dyn Problem, family: Family) {
     }
 }
 
-/// Checks that f has the covariance `(-Laplacian_h + 9)^(-s)` of the discrete operator, whose inverse
-/// is `solve`, self-adjoint in the inner product with these weights (zero: no point). Constants, if
-/// `solve` does not see them, are left out. Five standard deviations are allowed.
-fn assert_covariance(problem: &dyn Problem, weights: &[f64], solve: impl Fn(&[f64], &mut [f64])) {
+/// Checks that f has the covariance `(-Laplacian_h + 9)^(-s)`, where `solve` is the inverse of
+/// `-Laplacian_h - square`, self-adjoint in the inner product with these weights (zero: no point).
+/// Constants, if `solve` does not see them, are left out. Five standard deviations are allowed.
+fn assert_covariance(problem: &dyn Problem, weights: &[f64], square: f64, solve: impl Fn(&[f64], &mut [f64])) {
     let places: Vec<usize> = (0..weights.len()).filter(|&i| weights[i] > 0.0).collect();
     let (mut f, mut u) = (vec![0.0; weights.len()], vec![0.0; weights.len()]);
     let mut inverse = Mat::<f64>::zeros(places.len(), places.len());
@@ -115,7 +115,7 @@ fn assert_covariance(problem: &dyn Problem, weights: &[f64], solve: impl Fn(&[f6
         let count = samples as f64;
         let variance = |k: usize| -> Option<f64> {
             let inverse = eigen.S()[k];
-            (inverse > 1e-10 * scale).then(|| (1.0 / inverse + 9.0).powi(-(smoothness as i32)))
+            (inverse.abs() > 1e-10 * scale).then(|| (1.0 / inverse + square + 9.0).powi(-(smoothness as i32)))
         };
         for k in 0..places.len() {
             let Some(expected) = variance(k) else {
