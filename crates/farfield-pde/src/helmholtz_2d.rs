@@ -32,7 +32,7 @@ use crate::dirichlet_box::ordinal;
 use crate::fourier_multiplier::{FourierMultiplier, wave_number};
 use crate::gaussian_field::deviation;
 use crate::helmholtz_solver::{HelmholtzScheme, HelmholtzSolver};
-use crate::options::{choose_scheme, grid_sizes, positive};
+use crate::options::{choose_scheme, grid_sizes};
 use crate::poisson_2d::{HIGHEST, PaperSeries, WAVES};
 use crate::problem::{check_call, families_below};
 use crate::series::down_sample;
@@ -86,7 +86,7 @@ impl Helmholtz2d {
         options.only(Self::NAME, &["n", "solver_n", "scheme", "wave_number"])?;
         let (n, ratio) = grid_sizes(Self::NAME, options, 2, 64, 2, 0)?;
         let scheme = choose_scheme(Self::NAME, options, &SCHEMES)?;
-        let kappa = positive(Self::NAME, "wave_number", options.wave_number, 70.0)?;
+        let kappa = options.wave_number.unwrap_or(70.0);
         let schemes =
             [HelmholtzScheme::FourthOrder, HelmholtzScheme::Spectral].map(|default| scheme.unwrap_or(default));
         Ok(Helmholtz2d {

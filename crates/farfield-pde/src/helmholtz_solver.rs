@@ -19,6 +19,7 @@
 use std::f64::consts::PI;
 
 use crate::fourier_multiplier::{FourierMultiplier, wave_number};
+use crate::options::positive;
 use crate::stencil::{Stencil, second_difference_eigenvalue};
 use crate::{Helmholtz2d, PdeError};
 
@@ -45,9 +46,10 @@ impl HelmholtzSolver {
     /// Plans a solver for fields of n x n numbers and kappa = `wave_number`.
     ///
     /// # Errors
-    /// kappa^2 within 1e-6 kappa^2 of an eigenvalue of the discrete operator: the message names the
+    /// A kappa that is not positive; kappa^2 within 1e-6 kappa^2 of an eigenvalue of the discrete operator: the message names the
     /// wave and the gap.
     pub fn new(n: usize, kappa: f64, scheme: HelmholtzScheme) -> Result<Self, PdeError> {
+        let kappa = positive(Helmholtz2d::NAME, "wave_number", Some(kappa), kappa)?;
         let square = kappa * kappa;
         let mut symbol = Vec::with_capacity(n * n);
         let mut nearest = ((0, 0), f64::INFINITY);

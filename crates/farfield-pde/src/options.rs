@@ -14,13 +14,14 @@ pub struct ProblemOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub n: Option<usize>,
     /// Points an axis of the grid that family `paper` is solved on, before down-sampling. Default:
-    /// 4 n in 1D (with Neumann conditions 4 (n - 1) + 1), 2 n in 2D, n in 3D. Its intervals must be
-    /// a multiple of the stored grid's.
+    /// 4 n in 1D (with Neumann conditions 4 (n - 1) + 1), 2 n in 2D (4 n around a disk), n in 3D. Its
+    /// intervals must be a multiple of the stored grid's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub solver_n: Option<usize>,
     /// Discretisation, for both families. Default: `fourth-order` for family `paper` everywhere and
-    /// for all families in 2D and 3D, `second-order` for the random families in 1D. Each problem
-    /// lists the ones it knows.
+    /// for all families in 2D and 3D, `second-order` for the random families in 1D and around a
+    /// disk, `spectral` for the random families of the Helmholtz equation. Each problem lists the ones
+    /// it knows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scheme: Option<String>,
     /// Last time of an evolution.

@@ -70,10 +70,15 @@ fn order_is_two_in_the_mean_and_in_the_maximum() {
 
 #[test]
 fn order_is_two_at_the_circle() {
+    // How the circle cuts the cells changes from grid to grid, and the error with it: the order is
+    // that of three halvings together.
     for radius in [0.2, 0.25] {
-        let errors = [64, 128, 256].map(|n| errors(n, radius, |x, y| ring(radius, x, y)));
+        let errors = [64, 128, 256, 512].map(|n| errors(n, radius, |x, y| ring(radius, x, y)));
         for (k, name) in ["mean", "maximum", "maximum at the circle"].iter().enumerate() {
-            assert_order(&format!("ring, R = {radius}, {name}"), &errors.map(|e| e[k]), 2.0, 0.25);
+            let errors = errors.map(|e| e[k]);
+            let order = (errors[0] / errors[3]).log2() / 3.0;
+            assert!((order - 2.0).abs() < 0.2, "R = {radius}, {name}: order {order:.3}, errors {errors:?}");
+            assert!(errors.windows(2).all(|pair| pair[0] > 2.8 * pair[1]), "each halving, at least 1.5: {errors:?}");
         }
     }
 }
@@ -228,7 +233,7 @@ fn paper_samples_have_the_stated_accuracy() {
         x.hypot(y) < 0.25
     };
     let scale = largest(exact.iter().copied());
-    for (u, mean, maximum) in [(&coarse, 2.2e-3, 2.0e-3), (&default, 5.5e-4, 5.0e-4)] {
+    for (u, mean, maximum) in [(&coarse, 2e-3, 2e-3), (&default, 5e-4, 4e-4)] {
         let error = relative_error(u, &exact);
         let circle = largest((0..u.len()).filter(|&i| near_circle(i)).map(|i| u[i] - exact[i])) / scale;
         let all = largest((0..u.len()).map(|i| u[i] - exact[i])) / scale;
@@ -274,15 +279,12 @@ fn covariance_is_that_of_the_cut_cell_laplacian() {
 
 #[test]
 fn disks_that_do_not_fit_are_refused() {
-    for radius in [0.6, 0.5, f64::INFINITY] {
-        assert!(refusal(NAME, |o| o.radius = Some(radius)).starts_with("poisson-2d-disk: radius = "));
-    }
     assert_eq!(
         refusal(NAME, |o| o.radius = Some(0.6)),
         "poisson-2d-disk: radius = 0.6: the disk must lie inside the unit square: above 0, below 0.5"
     );
-    for radius in [0.0, -0.2, f64::NAN] {
-        assert!(refusal(NAME, |o| o.radius = Some(radius)).ends_with("must be a positive number"));
+    for radius in [0.5, 0.0, -0.2, f64::INFINITY, f64::NAN] {
+        assert!(refusal(NAME, |o| o.radius = Some(radius)).ends_with("square: above 0, below 0.5"));
     }
     assert_eq!(
         refusal(NAME, |o| o.radius = Some(0.01)),

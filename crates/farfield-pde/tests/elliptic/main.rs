@@ -43,7 +43,6 @@ fn largest(x: impl IntoIterator<Item = f64>) -> f64 {
 /// Checks that the errors, each on a grid twice as fine, fall with this order.
 fn assert_order(what: &str, errors: &[f64], expected: f64, allowed: f64) {
     let orders: Vec<f64> = errors.windows(2).map(|pair| (pair[0] / pair[1]).log2()).collect();
-    println!("{what}: orders {orders:.3?}, errors {errors:?}");
     for order in &orders {
         assert!((order - expected).abs() < allowed, "{what}: orders {orders:.3?}, expected {expected}; {errors:?}");
     }
