@@ -65,6 +65,16 @@ pub enum PdeError {
         /// What is wrong with it and what would do.
         reason: String,
     },
+    /// The sparse matrix of the problem could not be factored.
+    #[error("{problem}: the sparse factorisation of {unknowns} unknowns failed: {reason}")]
+    Factorisation {
+        /// The problem.
+        problem: &'static str,
+        /// Rows of the matrix.
+        unknowns: usize,
+        /// Why.
+        reason: String,
+    },
     /// The time integration failed.
     #[error("{problem}: the integration failed at time {time}: {reason}")]
     Integration {

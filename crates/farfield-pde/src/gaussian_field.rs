@@ -15,7 +15,7 @@ use rand_distr::{Distribution, StandardNormal};
 use crate::sine_transform::SineTransform;
 
 /// The shift of the Laplacian in the covariance.
-const SHIFT: f64 = 9.0;
+pub(crate) const SHIFT: f64 = 9.0;
 
 /// Standard deviation of the coefficient of a wave, for `squares` = |k|^2.
 pub(crate) fn deviation(squares: usize, smoothness: u32) -> f64 {

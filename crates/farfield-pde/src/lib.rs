@@ -26,7 +26,8 @@
 //! paper's own data and with Gaussian random data ([`Family`]). All numbers are f64. Same seed,
 //! stream and index: same bits, for any number of threads.
 //!
-//! The solvers are public as well: [`DirichletSolver`], [`NeumannSolver`], [`FiveDiagonal`].
+//! The solvers are public as well: [`DirichletSolver`], [`NeumannSolver`], [`FiveDiagonal`],
+//! [`LShapeSolver`], [`DiskSolver`], [`HelmholtzSolver`].
 
 mod advection_diffusion;
 mod bdf;
@@ -34,41 +35,58 @@ mod burgers_1d;
 mod dirichlet_box;
 mod dirichlet_line;
 mod dirichlet_solver;
+mod disk_cells;
+mod disk_solver;
 mod error;
 mod evolution;
 mod family;
 mod five_diagonal;
+mod fourier_multiplier;
 mod gaussian_field;
 mod generate;
 mod heat_1d;
+mod helmholtz_2d;
+mod helmholtz_solver;
 mod key;
+mod l_shape_solver;
 mod neumann_solver;
 mod options;
 mod poisson_1d;
 mod poisson_1d_neumann;
 mod poisson_2d;
+mod poisson_2d_disk;
+mod poisson_2d_l_shape;
 mod poisson_3d;
 mod problem;
 mod series;
 mod sine_transform;
+mod sparse_cholesky;
+mod sparse_gaussian_field;
 mod stencil;
 mod time_grid;
 mod tridiagonal_lu;
 
 pub use burgers_1d::Burgers1d;
 pub use dirichlet_solver::DirichletSolver;
+pub use disk_cells::DiskCells;
+pub use disk_solver::DiskSolver;
 pub use error::{GenerateError, PdeError};
 pub use evolution::{Evolution, evolution, evolutions};
 pub use family::Family;
 pub use five_diagonal::FiveDiagonal;
 pub use generate::{generate, generate_trajectories};
 pub use heat_1d::Heat1d;
+pub use helmholtz_2d::Helmholtz2d;
+pub use helmholtz_solver::{HelmholtzScheme, HelmholtzSolver};
 pub use key::{SampleKey, Stream};
+pub use l_shape_solver::LShapeSolver;
 pub use neumann_solver::NeumannSolver;
 pub use options::ProblemOptions;
 pub use poisson_1d::Poisson1d;
 pub use poisson_1d_neumann::Poisson1dNeumann;
 pub use poisson_2d::Poisson2d;
+pub use poisson_2d_disk::Poisson2dDisk;
+pub use poisson_2d_l_shape::Poisson2dLShape;
 pub use poisson_3d::Poisson3d;
 pub use problem::{Problem, problem, problems};
 pub use sine_transform::SineTransform;

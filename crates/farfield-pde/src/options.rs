@@ -14,13 +14,15 @@ pub struct ProblemOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub n: Option<usize>,
     /// Points an axis of the grid that family `paper` is solved on (evolutions in 1D: all families),
-    /// before down-sampling. Default: 4 n in 1D (with Neumann conditions 4 (n - 1) + 1), 2 n in 2D,
-    /// n in 3D. Its intervals must be a multiple of the stored grid's (`heat-1d`: its points).
+    /// before down-sampling. Default: 4 n in 1D (with Neumann conditions 4 (n - 1) + 1), 2 n in 2D (4 n
+    /// around a disk), n in 3D. Its intervals must be a multiple of the stored grid's (`heat-1d`: its
+    /// points).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub solver_n: Option<usize>,
     /// Discretisation, for both families. Default: `fourth-order` for family `paper` everywhere and
-    /// for all families in 2D and 3D, `second-order` for the random families in 1D. Each problem
-    /// lists the ones it knows.
+    /// for all families in 2D and 3D, `second-order` for the random families in 1D and around a
+    /// disk, `spectral` for the random families of the Helmholtz equation. Each problem lists the ones
+    /// it knows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scheme: Option<String>,
     /// Last time of an evolution.
@@ -133,6 +135,35 @@ pub(crate) fn grid_sizes(
         return Err(size("solver_n", solver_n, reason));
     }
     Ok((n, (solver_n - end) / (n - end)))
+}
+
+/// Most points an axis in 2D where a sparse factorisation is needed: about 4 million unknowns, 4 GiB.
+const MOST_SPARSE: usize = 2048;
+
+/// As [`grid_sizes`] for the plane, where the matrix of the finer grid is factored.
+pub(crate) fn sparse_grid_sizes(
+    problem: &'static str,
+    options: &ProblemOptions,
+    default_n: usize,
+    default_ratio: usize,
+) -> Result<(usize, usize), PdeError> {
+    let (n, ratio) = grid_sizes(problem, options, 2, default_n, default_ratio, 0)?;
+    if n * ratio <= MOST_SPARSE {
+        return Ok((n, ratio));
+    }
+    Err(match options.solver_n {
+        Some(value) => {
+            let reason = format!("more than {MOST_SPARSE} points an axis are too many for the sparse factorisation");
+            PdeError::Size { problem, field: "solver_n", value, reason }
+        }
+        None => {
+            let reason = format!(
+                "the solver grid, {ratio} times finer, has more than the {MOST_SPARSE} points an axis that the sparse \
+                 factorisation allows; set solver_n"
+            );
+            PdeError::Size { problem, field: "n", value: n, reason }
+        }
+    })
 }
 
 /// The scheme of this name, or `None` if none was asked for.

@@ -16,11 +16,29 @@ use rand::RngExt;
 
 use crate::dirichlet_box::DirichletBox;
 use crate::problem::{check_call, families_below};
+use crate::series::{SineTable, evaluate};
 use crate::{Family, PdeError, Problem, ProblemOptions, SampleKey};
 
 /// Waves an axis of family `paper`: wave numbers 2, 4, ..., 20 in units of pi.
-const WAVES: usize = 10;
-const HIGHEST: usize = 2 * WAVES;
+pub(crate) const WAVES: usize = 10;
+pub(crate) const HIGHEST: usize = 2 * WAVES;
+
+/// The sine series of family `paper` on the points i/n, for the other problems that use it.
+pub(crate) struct PaperSeries {
+    basis: Vec<f64>,
+}
+
+impl PaperSeries {
+    pub(crate) fn new(n: usize) -> Self {
+        let wave_numbers: Vec<usize> = (1..=WAVES).map(|k| 2 * k).collect();
+        PaperSeries { basis: SineTable::new(n).basis(&wave_numbers) }
+    }
+
+    /// `field[i, j] = sum_{a,b} c_ab sin(2 pi a i/n) sin(2 pi b j/n)`.
+    pub(crate) fn evaluate(&self, coefficients: &[f64; WAVES * WAVES], field: &mut [f64]) {
+        evaluate(coefficients, &[&self.basis, &self.basis], WAVES, field);
+    }
+}
 
 /// The problem `poisson-2d`.
 pub struct Poisson2d {

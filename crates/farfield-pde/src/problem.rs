@@ -1,9 +1,12 @@
 //! What a problem is, and the list of those there are.
 
 use crate::family::names;
+use crate::helmholtz_2d::Helmholtz2d;
 use crate::poisson_1d::Poisson1d;
 use crate::poisson_1d_neumann::Poisson1dNeumann;
 use crate::poisson_2d::Poisson2d;
+use crate::poisson_2d_disk::Poisson2dDisk;
+use crate::poisson_2d_l_shape::Poisson2dLShape;
 use crate::poisson_3d::Poisson3d;
 use crate::{Family, PdeError, ProblemOptions, SampleKey};
 
@@ -65,7 +68,10 @@ pub fn problems() -> &'static [(&'static str, &'static str)] {
         (Poisson1d::NAME, Poisson1d::TITLE),
         (Poisson1dNeumann::NAME, Poisson1dNeumann::TITLE),
         (Poisson2d::NAME, Poisson2d::TITLE),
+        (Poisson2dLShape::NAME, Poisson2dLShape::TITLE),
+        (Poisson2dDisk::NAME, Poisson2dDisk::TITLE),
         (Poisson3d::NAME, Poisson3d::TITLE),
+        (Helmholtz2d::NAME, Helmholtz2d::TITLE),
     ]
 }
 
@@ -89,7 +95,10 @@ pub fn problem(name: &str, options: &ProblemOptions) -> Result<Box<dyn Problem>,
         Poisson1d::NAME => Box::new(Poisson1d::new(options)?),
         Poisson1dNeumann::NAME => Box::new(Poisson1dNeumann::new(options)?),
         Poisson2d::NAME => Box::new(Poisson2d::new(options)?),
+        Poisson2dLShape::NAME => Box::new(Poisson2dLShape::new(options)?),
+        Poisson2dDisk::NAME => Box::new(Poisson2dDisk::new(options)?),
         Poisson3d::NAME => Box::new(Poisson3d::new(options)?),
+        Helmholtz2d::NAME => Box::new(Helmholtz2d::new(options)?),
         _ => {
             let known: Vec<&str> = problems().iter().map(|&(name, _)| name).collect();
             return Err(PdeError::UnknownProblem { name: name.to_owned(), known: known.join(", ") });
