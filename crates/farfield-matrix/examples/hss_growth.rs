@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let options = SkeletonOptions { symmetric: true, check_rows: 64, failure: 0.01, ..Default::default() };
             let entries = EntryFn::new(n, n, kernel);
             let (h, certificate) =
-                Hss::<f64>::from_entries(&entries, &tree, &tree, &Accuracy::relative(1e-6)?, &options)?;
+                Hss::<f64>::from_entries(&entries, &tree, &tree, Accuracy::relative(1e-6)?, &options)?;
             println!(
                 "{{\"kernel\": \"{name}\", \"n\": {n}, \"numbers_per_unknown\": {:.1}, \"max_rank\": {}, \"bound_relative\": {:.2e}, \"seconds\": {:.2}}}",
                 certificate.stored as f64 / n as f64,
