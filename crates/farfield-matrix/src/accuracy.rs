@@ -77,22 +77,22 @@ impl Accuracy {
     }
 
     /// The tolerance as given.
-    pub fn tolerance(&self) -> f64 {
+    pub fn tolerance(self) -> f64 {
         self.tolerance
     }
 
     /// Whether it is relative to the norm of the matrix.
-    pub fn is_relative(&self) -> bool {
+    pub fn is_relative(self) -> bool {
         self.relative
     }
 
     /// The cap on ranks.
-    pub fn rank_cap(&self) -> Option<usize> {
+    pub fn rank_cap(self) -> Option<usize> {
         self.max_rank
     }
 
     /// The error allowed for a matrix of this Frobenius norm.
-    pub fn absolute_for(&self, norm: f64) -> f64 {
+    pub fn absolute_for(self, norm: f64) -> f64 {
         if self.relative { self.tolerance * norm } else { self.tolerance }
     }
 }

@@ -100,7 +100,7 @@ impl<T: Scalar> AdaptiveBlocks<T> {
         a: &Matrix<T>,
         rows: &Arc<ClusterTree>,
         cols: &Arc<ClusterTree>,
-        accuracy: &Accuracy,
+        accuracy: Accuracy,
     ) -> Result<(Self, Certificate), MatrixError> {
         if (rows.len(), cols.len()) != (a.nrows(), a.ncols()) {
             let (m, n) = (a.nrows(), a.ncols());

@@ -30,7 +30,7 @@ use crate::scalar::Scalar;
 /// let a = Matrix::from_fn(64, 64, |i, j| if i == j { 9.0 } else { 1.0 / (1.0 + i.abs_diff(j) as f64) });
 /// let accuracy = Accuracy::relative(1e-12)?;
 /// let hodlr = Hodlr::from_dense(&a, ClusterTree::bisection(64, 8)?, accuracy)?.0;
-/// let hss = Hss::from_dense(&a, 8, &accuracy)?.0;
+/// let hss = Hss::from_dense(&a, 8, accuracy)?.0;
 /// let b = Matrix::from_fn(64, 1, |i, _| i as f64);
 /// let solvers: [Box<dyn Factorization<f64>>; 2] = [Box::new(hodlr.factor()?), Box::new(hss.ulv()?)];
 /// for solver in &solvers {

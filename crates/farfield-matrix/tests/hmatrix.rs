@@ -299,7 +299,7 @@ fn sums_shifts_scales_and_updates() {
             let accuracy = relative(tolerance);
             for b in [&second, &flat, &all] {
                 for (left, right) in [(&h, b), (b, &h)] {
-                    let (sum, certificate) = left.add(right, &accuracy).unwrap();
+                    let (sum, certificate) = left.add(right, accuracy).unwrap();
                     let b = right.to_dense();
                     let a = left.to_dense();
                     let exact = Matrix::from_fn(n, n, |i, j| a[(i, j)] + b[(i, j)]);
@@ -309,20 +309,20 @@ fn sums_shifts_scales_and_updates() {
                     assert!(error <= certificate.frobenius.value + 1e-14 * norm);
                 }
             }
-            let (updated, certificate) = h.add_low_rank(&u, &v, &accuracy).unwrap();
+            let (updated, certificate) = h.add_low_rank(&u, &v, accuracy).unwrap();
             let exact = Matrix::from_fn(n, n, |i, j| full[(i, j)] + low[(i, j)]);
             let error = minus(&updated.to_dense(), &exact).norm_frobenius();
             assert!(
                 error <= tolerance * exact.norm_frobenius()
                     && error <= certificate.frobenius.value + 1e-14 * exact.norm_frobenius()
             );
-            let (smaller, certificate) = h.recompress(&accuracy).unwrap();
+            let (smaller, certificate) = h.recompress(accuracy).unwrap();
             let error = minus(&smaller.to_dense(), &full).norm_frobenius();
             assert!(error <= certificate.frobenius.value + 1e-14 * full.norm_frobenius());
             assert!(error <= tolerance * full.norm_frobenius() && smaller.stored() <= h.stored(), "{}", case.name);
         }
         let difference =
-            h.add(&h.scale(-1.0).unwrap(), &Accuracy::absolute(1e-10 * full.norm_frobenius()).unwrap()).unwrap().0;
+            h.add(&h.scale(-1.0).unwrap(), Accuracy::absolute(1e-10 * full.norm_frobenius()).unwrap()).unwrap().0;
         assert!(difference.norm_frobenius() <= 1e-10 * full.norm_frobenius());
     }
 }
@@ -334,7 +334,7 @@ fn products_of_two_matrices() {
         let full = h.to_dense();
         for tolerance in [1e-3, 1e-7, 1e-11] {
             let (square, certificate) =
-                h.multiply(&h.transpose(), case.admissibility(), &relative(tolerance), 5).unwrap();
+                h.multiply(&h.transpose(), case.admissibility(), relative(tolerance), 5).unwrap();
             let exact = times(&full, &full.transpose());
             let error = minus(&square.to_dense(), &exact).norm_frobenius();
             assert!(error <= tolerance * exact.norm_frobenius(), "{} {tolerance}: {error:.2e}", case.name);
@@ -346,9 +346,9 @@ fn products_of_two_matrices() {
     }
     for case in rectangular_cases() {
         let h = case.built(1e-12);
-        let (gram, _) = h.transpose().multiply(&h, Admissibility::Strong { eta: 1.0 }, &relative(1e-9), 5).unwrap();
+        let (gram, _) = h.transpose().multiply(&h, Admissibility::Strong { eta: 1.0 }, relative(1e-9), 5).unwrap();
         assert_close(&gram.to_dense(), &times(&case.a.transpose(), &case.a), 2e-9, case.name);
-        assert!(matches!(h.multiply(&h, Admissibility::Weak, &relative(0.1), 0), Err(MatrixError::Tree { .. })));
+        assert!(matches!(h.multiply(&h, Admissibility::Weak, relative(0.1), 0), Err(MatrixError::Tree { .. })));
     }
 }
 
@@ -363,7 +363,7 @@ fn lu_solves_backward_stably() {
     for n in [150, 571] {
         for case in square_cases(n) {
             let h = case.built(1e-12);
-            let (lu, certificate) = h.lu(&relative(1e-13), 3).unwrap();
+            let (lu, certificate) = h.lu(relative(1e-13), 3).unwrap();
             assert!(certificate.frobenius.value <= 1e-13 * h.norm_frobenius(), "{}", case.name);
             let b = random(n, 35, 11);
             let errors = [
@@ -393,7 +393,7 @@ fn cholesky_solves_backward_stably() {
         let h = h.symmetrised().unwrap();
         assert_eq!(h.to_dense(), h.to_dense().transpose());
         assert_close(&h.to_dense(), &case.a, 1e-12, case.name);
-        let (cholesky, certificate) = h.cholesky(&relative(1e-13), 3).unwrap();
+        let (cholesky, certificate) = h.cholesky(relative(1e-13), 3).unwrap();
         assert!(certificate.frobenius.value <= 1e-13 * h.norm_frobenius(), "{}", case.name);
         let b = random(260, 3, 12);
         let x = cholesky.solve(&b).unwrap();
@@ -426,12 +426,12 @@ fn cholesky_of_an_exactly_symmetric_matrix_to_rounding() {
     });
     let svd = HMatrixOptions { compression: Compression::Svd, ..options(1e-13) };
     let h = HMatrix::build(&a, &tree, &tree, Admissibility::Weak, &svd).unwrap().0;
-    let (cholesky, _) = h.cholesky(&relative(1e-13), 3).unwrap();
+    let (cholesky, _) = h.cholesky(relative(1e-13), 3).unwrap();
     let b = random(300, 4, 12);
     assert!(backward_error(&h, &cholesky.solve(&b).unwrap(), &b, false) <= 1e-13);
     // The determinant of the second-difference matrix is n + 1.
     assert!((cholesky.log_determinant().ln_abs - 301f64.ln()).abs() <= 1e-9);
-    assert!(cholesky.stored() < h.lu(&relative(1e-13), 3).unwrap().0.stored());
+    assert!(cholesky.stored() < h.lu(relative(1e-13), 3).unwrap().0.stored());
 }
 
 #[test]
@@ -465,7 +465,7 @@ fn log_determinants_for_condition_numbers_up_to_1e10() {
             .unwrap()
             .0;
         let (sign, log) = dense_log_determinant(&h.to_dense());
-        let (lu, _) = h.lu(&relative(1e-14), 1).unwrap();
+        let (lu, _) = h.lu(relative(1e-14), 1).unwrap();
         let ours = lu.log_determinant();
         assert!(
             ours.sign == sign && (ours.ln_abs - log).abs() <= 1e-9 * log.abs(),
@@ -476,7 +476,7 @@ fn log_determinants_for_condition_numbers_up_to_1e10() {
     let case = &square_cases(121)[2];
     let h = case.built(1e-12).scale(-1.0).unwrap();
     let (sign, log) = dense_log_determinant(&h.to_dense());
-    let ours = h.lu(&relative(1e-12), 1).unwrap().0.log_determinant();
+    let ours = h.lu(relative(1e-12), 1).unwrap().0.log_determinant();
     assert!(ours.sign == sign && (ours.ln_abs - log).abs() <= 1e-9 * log.abs());
 }
 
@@ -488,14 +488,14 @@ fn the_determinant_knows_different_orders_of_rows_and_columns() {
     let cols = Arc::new(ClusterTree::bisection(n, 12).unwrap());
     let a = Matrix::from_fn(n, n, |i, j| if (i + 12) % n == j { 5.0 } else { 0.0 } + ((i * j) as f64).sin());
     let h = HMatrix::build(&a, &rows, &cols, Admissibility::Custom(&|_, _| false), &options(1e-3)).unwrap().0;
-    let (lu, _) = h.lu(&relative(1e-12), 0).unwrap();
+    let (lu, _) = h.lu(relative(1e-12), 0).unwrap();
     let ((sign, log), ours) = (dense_log_determinant(&a), lu.log_determinant());
     assert!(ours.sign == sign && (ours.ln_abs - log).abs() < 1e-12 * log.abs());
     let b = random(n, 2, 1);
     assert!(backward_error(&h, &lu.solve(&b).unwrap(), &b, false) < 1e-14);
     assert!(backward_error(&h, &lu.solve_transpose(&b).unwrap(), &b, true) < 1e-14);
     assert!(matches!(h.shift(1.0), Err(MatrixError::Tree { .. })));
-    assert!(matches!(h.cholesky(&relative(1e-3), 0), Err(MatrixError::Tree { .. })));
+    assert!(matches!(h.cholesky(relative(1e-3), 0), Err(MatrixError::Tree { .. })));
 }
 
 #[test]
@@ -510,17 +510,17 @@ fn admissible_blocks_on_the_diagonal() {
         s.range.end <= 64 && t.range.end <= 64 || s.len() <= 32 && s.range.end <= 96 || t.len() < 16 && s != t
     };
     let h = HMatrix::build(&a, &tree, &tree, Admissibility::Custom(&coarse), &options(1e-13)).unwrap().0;
-    assert!(matches!(h.lu(&relative(1e-12), 0), Err(MatrixError::Singular { .. })));
-    assert!(h.cholesky(&relative(1e-12), 0).is_err());
+    assert!(matches!(h.lu(relative(1e-12), 0), Err(MatrixError::Singular { .. })));
+    assert!(h.cholesky(relative(1e-12), 0).is_err());
     let symmetric = h.symmetrised().unwrap().to_dense();
     assert_eq!(symmetric, symmetric.transpose());
     let full = Matrix::from_fn(n, n, |i, j| a.entry(i, j) + if i == j { 2.0 } else { 0.0 });
     let h = h.shift(2.0).unwrap();
     assert_close(&h.to_dense(), &full, 1e-13, "shifted");
     let b = random(n, 2, 7);
-    let (lu, _) = h.lu(&relative(1e-13), 0).unwrap();
+    let (lu, _) = h.lu(relative(1e-13), 0).unwrap();
     assert!(backward_error(&h, &lu.solve(&b).unwrap(), &b, false) <= 1e-13);
-    let square = h.multiply(&h, Admissibility::Custom(&coarse), &relative(1e-11), 0).unwrap().0;
+    let square = h.multiply(&h, Admissibility::Custom(&coarse), relative(1e-11), 0).unwrap().0;
     assert_close(&square.to_dense(), &times(&full, &full), 1e-11, "square");
 }
 
@@ -542,7 +542,7 @@ fn rough_factorisations_are_preconditioners() {
     let h = case.built(1e-10);
     let b = random(300, 1, 2);
     for tolerance in [1e-2, 1e-4, 1e-6] {
-        let (lu, certificate) = h.lu(&relative(tolerance), 1).unwrap();
+        let (lu, certificate) = h.lu(relative(tolerance), 1).unwrap();
         assert!(certificate.frobenius.value <= tolerance * h.norm_frobenius());
         let dense = h.to_dense();
         // ||H - L U|| measured by the identity: H (L U)^-1 - I applied to b is small.
@@ -563,9 +563,9 @@ fn trees_of_any_shape() {
             let exact = Matrix::from_fn(n, n, |i, j| kernel(n).entry(i, j));
             assert_close(&h.to_dense(), &exact, 1e-11, "any shape");
             let b = random(n, 2, 1);
-            let (lu, _) = h.lu(&relative(1e-12), 0).unwrap();
+            let (lu, _) = h.lu(relative(1e-12), 0).unwrap();
             assert!(backward_error(&h, &lu.solve(&b).unwrap(), &b, false) <= 1e-12);
-            let product = h.multiply(&h, Admissibility::Weak, &relative(1e-10), 0).unwrap().0;
+            let product = h.multiply(&h, Admissibility::Weak, relative(1e-10), 0).unwrap().0;
             assert_close(&product.to_dense(), &times(&exact, &exact), 1e-9, "square");
         }
     }
@@ -585,12 +585,12 @@ fn trees_of_any_shape() {
         let exact = Matrix::from_fn(64, 64, |i, j| kernel(64).entry(i, j));
         assert_close(&h.to_dense(), &exact, 1e-11, "uneven");
         let b = random(64, 2, 1);
-        let (lu, _) = h.lu(&relative(1e-12), 0).unwrap();
+        let (lu, _) = h.lu(relative(1e-12), 0).unwrap();
         assert!(backward_error(&h, &lu.solve(&b).unwrap(), &b, false) <= 1e-12);
-        let product = h.multiply(&h, admissibility, &relative(1e-10), 0).unwrap().0;
+        let product = h.multiply(&h, admissibility, relative(1e-10), 0).unwrap().0;
         assert_close(&product.to_dense(), &times(&exact, &exact), 1e-9, "square");
         assert_close(
-            &h.add(&h, &relative(1e-10)).unwrap().0.to_dense(),
+            &h.add(&h, relative(1e-10)).unwrap().0.to_dense(),
             &h.scale(2.0).unwrap().to_dense(),
             1e-10,
             "sum",
@@ -626,7 +626,7 @@ fn single_precision() {
                 && certificate.frobenius.value <= 1e-4 * certificate.norm
         );
         let b = Matrix::from_fn(300, 1, |i, _| (i as f32).sin());
-        let x = h.lu(&relative(1e-5), 1).unwrap().0.solve(&b).unwrap();
+        let x = h.lu(relative(1e-5), 1).unwrap().0.solve(&b).unwrap();
         let residual = h.apply(&x).unwrap();
         assert!((0..300).all(|i| (residual[(i, 0)] - b[(i, 0)]).abs() < 1e-4));
     }
@@ -687,20 +687,17 @@ fn what_is_wrong_is_an_error() {
         matches!(h.scale(f64::NAN), Err(MatrixError::Factor { .. }))
             && matches!(h.shift(f64::INFINITY), Err(MatrixError::Factor { .. }))
     );
-    assert!(matches!(h.lu(&relative(1e-9).max_rank(1), 0), Err(MatrixError::Tolerance { .. })));
-    assert!(matches!(h.recompress(&relative(1e-9).max_rank(1)), Err(MatrixError::Tolerance { .. })));
-    assert!(matches!(h.multiply(&h, strong, &relative(1e-9).max_rank(1), 0), Err(MatrixError::Tolerance { .. })));
-    assert!(matches!(h.lu(&relative(1e-18), 0), Err(MatrixError::Tolerance { .. })));
-    assert!(matches!(
-        h.add_low_rank(&random(n, 2, 0), &random(n, 3, 0), &relative(0.1)),
-        Err(MatrixError::Rows { .. })
-    ));
-    let lu = h.lu(&relative(1e-9), 0).unwrap().0;
+    assert!(matches!(h.lu(relative(1e-9).max_rank(1), 0), Err(MatrixError::Tolerance { .. })));
+    assert!(matches!(h.recompress(relative(1e-9).max_rank(1)), Err(MatrixError::Tolerance { .. })));
+    assert!(matches!(h.multiply(&h, strong, relative(1e-9).max_rank(1), 0), Err(MatrixError::Tolerance { .. })));
+    assert!(matches!(h.lu(relative(1e-18), 0), Err(MatrixError::Tolerance { .. })));
+    assert!(matches!(h.add_low_rank(&random(n, 2, 0), &random(n, 3, 0), relative(0.1)), Err(MatrixError::Rows { .. })));
+    let lu = h.lu(relative(1e-9), 0).unwrap().0;
     assert!(matches!(lu.solve(&random(n + 1, 1, 0)), Err(MatrixError::Rows { .. })));
     let other = geometric(&cloud(n, 2, 2), 10, Splitting::Median);
     let elsewhere = HMatrix::build(&kernel, &other, &other, strong, &options(1e-3)).unwrap().0;
-    assert!(matches!(h.add(&elsewhere, &relative(1e-3)), Err(MatrixError::Tree { .. })));
-    assert!(matches!(rectangular_cases()[0].built(1e-3).lu(&relative(1e-3), 0), Err(MatrixError::Tree { .. })));
+    assert!(matches!(h.add(&elsewhere, relative(1e-3)), Err(MatrixError::Tree { .. })));
+    assert!(matches!(rectangular_cases()[0].built(1e-3).lu(relative(1e-3), 0), Err(MatrixError::Tree { .. })));
     assert!(matches!(rectangular_cases()[0].built(1e-3).shift(1.0), Err(MatrixError::Tree { .. })));
 }
 
@@ -728,12 +725,12 @@ fn singular_and_indefinite_matrices_are_errors() {
     for (name, h) in
         [("natural ends", &neumann), ("a zero row", &zero_row), ("low rank", &low_rank), ("zero", &build(&|_, _| 0.0))]
     {
-        let error = h.lu(&relative(1e-12), 0).unwrap_err();
+        let error = h.lu(relative(1e-12), 0).unwrap_err();
         assert!(matches!(error, MatrixError::Singular { .. }), "{name}: {error}");
     }
     let indefinite = build(&|i, j| if i == j { 1.0 - 2.0 * f64::from(u8::from(i == 60)) } else { 1e-3 });
     for h in [&neumann, &indefinite, &low_rank, &build(&|_, _| 0.0)] {
-        let error = h.cholesky(&relative(1e-12), 0).unwrap_err();
+        let error = h.cholesky(relative(1e-12), 0).unwrap_err();
         assert!(matches!(error, MatrixError::NotPositiveDefinite { .. }), "{error}");
     }
     // Not symmetric: the lower triangle alone would pass.
@@ -746,11 +743,11 @@ fn singular_and_indefinite_matrices_are_errors() {
             0.0
         }
     });
-    assert!(matches!(lower.cholesky(&relative(1e-6), 0), Err(MatrixError::Tolerance { .. })));
-    assert!(lower.lu(&relative(1e-12), 0).is_ok());
+    assert!(matches!(lower.cholesky(relative(1e-6), 0), Err(MatrixError::Tolerance { .. })));
+    assert!(lower.lu(relative(1e-12), 0).is_ok());
     // A singular leaf on the diagonal of a regular matrix needs pivots from elsewhere.
     let saddle = build(&|i, j| if i + j == n - 1 { 1.0 } else { 0.0 });
-    assert!(matches!(saddle.lu(&relative(1e-12), 0), Err(MatrixError::Singular { .. })));
+    assert!(matches!(saddle.lu(relative(1e-12), 0), Err(MatrixError::Singular { .. })));
 }
 
 #[test]
@@ -760,7 +757,7 @@ fn coinciding_points_are_fine() {
     let ones = EntryFn::new(90, 90, |i, j| 1.0 + f64::from(u8::from(i == j)));
     let (h, _) = HMatrix::build(&ones, &tree, &tree, Admissibility::Strong { eta: 1.0 }, &options(1e-10)).unwrap();
     assert_eq!(h.to_dense(), Matrix::from_fn(90, 90, |i, j| ones.entry(i, j)));
-    let log = h.lu(&relative(1e-12), 0).unwrap().0.log_determinant().ln_abs;
+    let log = h.lu(relative(1e-12), 0).unwrap().0.log_determinant().ln_abs;
     assert!((log - 91f64.ln()).abs() < 1e-12);
 }
 
@@ -770,9 +767,9 @@ fn the_same_bits_for_any_number_of_threads() {
     let b = random(350, 2, 3);
     let run = || {
         let (h, certificate) = case.build(&options(1e-6)).unwrap();
-        let (lu, of_lu) = h.lu(&relative(1e-6), 4).unwrap();
-        let (cholesky, _) = h.cholesky(&relative(1e-4), 4).unwrap();
-        let (square, of_square) = h.multiply(&h, case.admissibility(), &relative(1e-6), 4).unwrap();
+        let (lu, of_lu) = h.lu(relative(1e-6), 4).unwrap();
+        let (cholesky, _) = h.cholesky(relative(1e-4), 4).unwrap();
+        let (square, of_square) = h.multiply(&h, case.admissibility(), relative(1e-6), 4).unwrap();
         let vectors = [h.apply(&b), h.apply_transpose(&b), lu.solve(&b), lu.solve_transpose(&b), cholesky.solve(&b)];
         (h.to_dense(), square.to_dense(), vectors.map(Result::unwrap), certificate, of_lu, of_square)
     };

@@ -26,7 +26,7 @@ fn built() -> Vec<(String, Hss<f64>, Matrix<f64>)> {
     let mut out = Vec::new();
     for (k, tree) in trees.iter().enumerate() {
         for (name, a) in cases(tree.len()) {
-            let (h, _) = Hss::from_dense_on(&a, tree, tree, &accuracy).unwrap();
+            let (h, _) = Hss::from_dense_on(&a, tree, tree, accuracy).unwrap();
             out.push((format!("{name} on tree {k}"), h, a));
         }
     }
@@ -50,7 +50,7 @@ fn random_parameters_keep_their_norm_and_diagonal() {
         let dense = h.to_dense();
         let size = dense.norm_frobenius();
         assert!((h.norm_frobenius() - size).abs() <= 1e-12 * size, "{m} x {n}");
-        let (small, certificate) = h.recompress(&Accuracy::relative(1e-12).unwrap()).unwrap();
+        let (small, certificate) = h.recompress(Accuracy::relative(1e-12).unwrap()).unwrap();
         assert!(distance(&small.to_dense(), &dense) <= certificate.frobenius.value, "{m} x {n}");
         assert!(certificate.frobenius.value <= 1e-12 * size);
         assert!(small.rank() <= m.div_ceil(1 << levels).max(n.div_ceil(1 << levels)).max(rank));
@@ -77,7 +77,7 @@ fn recompression_of_sums_finds_the_ranks_again() {
     for (name, h, a) in built() {
         let sum = h.add(&h.scale(0.5).unwrap()).unwrap();
         for tolerance in [1e-2, 1e-6, 1e-11] {
-            let (small, certificate) = sum.recompress(&Accuracy::relative(tolerance).unwrap()).unwrap();
+            let (small, certificate) = sum.recompress(Accuracy::relative(tolerance).unwrap()).unwrap();
             let exact = sum.to_dense();
             let (error, bound) = (distance(&small.to_dense(), &exact), certificate.frobenius.value);
             assert!(error <= bound, "{name}, {tolerance}: {error} above {bound}");
@@ -98,9 +98,9 @@ fn proven_bounds_of_recompression_are_sharp() {
         let n = rng.random_range(8..80);
         let all = cases(n);
         let a = &all[trial % all.len()].1;
-        let (h, _) = Hss::from_dense(a, rng.random_range(2..16), &Accuracy::relative(1e-13).unwrap()).unwrap();
+        let (h, _) = Hss::from_dense(a, rng.random_range(2..16), Accuracy::relative(1e-13).unwrap()).unwrap();
         let tolerance = 10f64.powf(-rng.random_range(1.0..10.0));
-        let (small, certificate) = h.recompress(&Accuracy::relative(tolerance).unwrap()).unwrap();
+        let (small, certificate) = h.recompress(Accuracy::relative(tolerance).unwrap()).unwrap();
         let error = distance(&small.to_dense(), &h.to_dense());
         assert!(error <= certificate.frobenius.value, "trial {trial}");
         if error > 1e-13 * a.norm_frobenius() {
@@ -114,9 +114,9 @@ fn proven_bounds_of_recompression_are_sharp() {
 #[test]
 fn rank_caps_of_recompression_are_errors() {
     let (_, h, _) = built().into_iter().find(|(name, ..)| name == "Hilbert on tree 0").unwrap();
-    let capped = h.recompress(&Accuracy::relative(1e-10).unwrap().max_rank(2));
+    let capped = h.recompress(Accuracy::relative(1e-10).unwrap().max_rank(2));
     assert!(matches!(capped, Err(MatrixError::Tolerance { .. })), "{capped:?}");
-    assert!(h.recompress(&Accuracy::relative(1e-1).unwrap().max_rank(2)).unwrap().0.rank() <= 2);
+    assert!(h.recompress(Accuracy::relative(1e-1).unwrap().max_rank(2)).unwrap().0.rank() <= 2);
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn products_with_recompression() {
     for (name, h, a) in built() {
         let exact = product(&a, &a);
         let size = a.norm_frobenius();
-        let (square, _) = h.multiply(&h).unwrap().recompress(&Accuracy::relative(1e-10).unwrap()).unwrap();
+        let (square, _) = h.multiply(&h).unwrap().recompress(Accuracy::relative(1e-10).unwrap()).unwrap();
         let error = distance(&square.to_dense(), &exact);
         assert!(error <= 1e-10 * exact.norm_frobenius() + 4e-12 * size * size, "{name}: {error}");
     }
@@ -191,7 +191,7 @@ fn two_norms_of_known_matrices() {
 #[test]
 fn the_uniform_layout_holds_the_same_matrix() {
     for (name, a) in cases(90) {
-        let (h, _) = Hss::from_dense(&a, 12, &Accuracy::relative(1e-7).unwrap()).unwrap();
+        let (h, _) = Hss::from_dense(&a, 12, Accuracy::relative(1e-7).unwrap()).unwrap();
         let rank = h.rank() + 2;
         let uniform = h.uniform(3, rank).unwrap();
         assert_eq!(**uniform.layout(), HssLayout::new(90, 90, 3, rank).unwrap());
@@ -203,6 +203,6 @@ fn the_uniform_layout_holds_the_same_matrix() {
         assert!(matches!(h.uniform(2, rank), Err(MatrixError::Tree { .. })));
     }
     let tree = Arc::new(uneven_tree(40));
-    let (h, _) = Hss::from_dense_on(&cases(40)[0].1, &tree, &tree, &Accuracy::relative(1e-7).unwrap()).unwrap();
+    let (h, _) = Hss::from_dense_on(&cases(40)[0].1, &tree, &tree, Accuracy::relative(1e-7).unwrap()).unwrap();
     assert!(matches!(h.uniform(3, 40), Err(MatrixError::Tree { .. })));
 }

@@ -65,7 +65,7 @@ fn every_tolerance_is_met_and_the_certificate_holds() {
         for tolerance in [1e-2, 1e-5, 1e-8, 1e-11] {
             let counted = Counted::new(&a);
             let accuracy = Accuracy::relative(tolerance).unwrap();
-            let built = Hss::from_products(&counted, &tree, &tree, &accuracy, &ProductOptions::default())
+            let built = Hss::from_products(&counted, &tree, &tree, accuracy, &ProductOptions::default())
                 .unwrap_or_else(|e| panic!("{name} {tolerance:e}: {e}"));
             let error = difference(&built.matrix.to_dense(), &a);
             let bound = built.certificate.frobenius;
@@ -89,7 +89,7 @@ fn an_hss_matrix_comes_back_to_rounding_from_its_minimal_samples() {
         let a = random_hss(&mut random, &tree, &tree, |_| (rank, rank), 1.0);
         let options = ProductOptions { rank: Some(rank), seed: 5, ..ProductOptions::default() };
         let accuracy = Accuracy::relative(1e-10).unwrap();
-        let built = Hss::from_products(&a, &tree, &tree, &accuracy, &options).unwrap();
+        let built = Hss::from_products(&a, &tree, &tree, accuracy, &options).unwrap();
         let largest_leaf = tree.leaves().map(|i| tree.cluster(i).len()).max().unwrap();
         let minimal = (largest_leaf + rank).max(3 * rank) + options.oversampling;
         assert!(built.samples <= minimal, "{} {minimal}", built.samples);
@@ -106,14 +106,14 @@ fn rectangular_matrices_on_unbalanced_trees() {
         let tree = Arc::new(wild_tree(&mut random, 90));
         let a = random_hss(&mut random, &tree, &tree, |_| (2, 3), 1.0).to_dense();
         let accuracy = Accuracy::relative(1e-9).unwrap();
-        let built = Hss::from_products(&a, &tree, &tree, &accuracy, &ProductOptions::default()).unwrap();
+        let built = Hss::from_products(&a, &tree, &tree, accuracy, &ProductOptions::default()).unwrap();
         assert!(difference(&built.matrix.to_dense(), &a) <= 1e-9 * a.norm_frobenius());
     }
     let rows = Arc::new(ClusterTree::with_levels(150, 3).unwrap());
     let cols = Arc::new(ClusterTree::with_levels(97, 3).unwrap());
     let a = cauchy(150, 97);
     let accuracy = Accuracy::relative(1e-7).unwrap();
-    let built = Hss::from_products(&a, &rows, &cols, &accuracy, &ProductOptions::default()).unwrap();
+    let built = Hss::from_products(&a, &rows, &cols, accuracy, &ProductOptions::default()).unwrap();
     assert!(difference(&built.matrix.to_dense(), &a) <= 1e-7 * a.norm_frobenius());
 }
 
@@ -126,7 +126,7 @@ fn bounds_fail_no_more_often_than_stated() {
     let mut ratios: Vec<f64> = (0..300)
         .map(|seed| {
             let options = ProductOptions { seed, probes: 4, failure: 0.5, ..ProductOptions::default() };
-            let built = Hss::from_products(&a, &tree, &tree, &accuracy, &options).unwrap();
+            let built = Hss::from_products(&a, &tree, &tree, accuracy, &options).unwrap();
             built.certificate.frobenius.value / difference(&built.matrix.to_dense(), &a)
         })
         .collect();
@@ -172,7 +172,7 @@ fn a_black_box_solver_needs_as_many_products_at_any_size() {
     for n in [500, 4000] {
         let tree = Arc::new(ClusterTree::bisection(n, 16).unwrap());
         let accuracy = Accuracy::relative(1e-8).unwrap();
-        let built = Hss::from_products(&Poisson(n), &tree, &tree, &accuracy, &ProductOptions::default()).unwrap();
+        let built = Hss::from_products(&Poisson(n), &tree, &tree, accuracy, &ProductOptions::default()).unwrap();
         assert_eq!(built.products, 24 + 10 + 16);
         assert!(built.matrix.rank() <= 3, "{}", built.matrix.rank());
         let x = gaussian(&mut rng(3), n, 2);
@@ -188,7 +188,7 @@ fn a_rank_that_is_too_small_is_an_error() {
     let fixed = ProductOptions { rank: Some(2), ..ProductOptions::default() };
     let accuracy = Accuracy::relative(1e-9).unwrap();
     for (accuracy, options) in [(accuracy, fixed), (accuracy.max_rank(3), ProductOptions::default())] {
-        match Hss::from_products(&a, &tree, &tree, &accuracy, &options) {
+        match Hss::from_products(&a, &tree, &tree, accuracy, &options) {
             Err(MatrixError::Tolerance { tolerance, reached, .. }) => assert!(reached > tolerance),
             other => panic!("{other:?}"),
         }
@@ -197,8 +197,8 @@ fn a_rank_that_is_too_small_is_an_error() {
     let noise = gaussian(&mut rng(4), 60, 60);
     let tree = Arc::new(ClusterTree::bisection(60, 15).unwrap());
     let loose = Accuracy::relative(1e-6).unwrap();
-    assert!(Hss::from_products(&noise, &tree, &tree, &loose.max_rank(5), &ProductOptions::default()).is_err());
-    let full = Hss::from_products(&noise, &tree, &tree, &loose, &ProductOptions::default()).unwrap();
+    assert!(Hss::from_products(&noise, &tree, &tree, loose.max_rank(5), &ProductOptions::default()).is_err());
+    let full = Hss::from_products(&noise, &tree, &tree, loose, &ProductOptions::default()).unwrap();
     assert!(difference(&full.matrix.to_dense(), &noise) <= 1e-6 * noise.norm_frobenius());
 }
 
@@ -227,21 +227,21 @@ fn bad_operators_and_options_are_errors() {
     let default = ProductOptions::default();
     let a = cauchy(20, 20);
     let one_way = OneWay(a.clone(), 1.0);
-    let error = Hss::from_products(&one_way, &tree, &tree, &accuracy, &default).unwrap_err();
+    let error = Hss::from_products(&one_way, &tree, &tree, accuracy, &default).unwrap_err();
     assert!(matches!(error, MatrixError::NoTranspose { .. }));
-    let error = Hss::from_products(&OneWay(a.clone(), f64::NAN), &tree, &tree, &accuracy, &default).unwrap_err();
+    let error = Hss::from_products(&OneWay(a.clone(), f64::NAN), &tree, &tree, accuracy, &default).unwrap_err();
     assert!(matches!(error, MatrixError::Entry { .. }));
-    let error = Hss::from_products(&cauchy(20, 21), &tree, &tree, &accuracy, &default).unwrap_err();
+    let error = Hss::from_products(&cauchy(20, 21), &tree, &tree, accuracy, &default).unwrap_err();
     assert!(matches!(error, MatrixError::Shapes { .. }));
     let other = Arc::new(ClusterTree::bisection(20, 10).unwrap());
-    assert!(matches!(Hss::from_products(&a, &tree, &other, &accuracy, &default), Err(MatrixError::Tree { .. })));
+    assert!(matches!(Hss::from_products(&a, &tree, &other, accuracy, &default), Err(MatrixError::Tree { .. })));
     for bad in [
         ProductOptions { rank: Some(0), ..default },
         ProductOptions { probes: 0, ..default },
         ProductOptions { failure: 0.0, ..default },
         ProductOptions { failure: f64::NAN, ..default },
     ] {
-        assert!(matches!(Hss::from_products(&a, &tree, &tree, &accuracy, &bad), Err(MatrixError::Option { .. })));
+        assert!(matches!(Hss::from_products(&a, &tree, &tree, accuracy, &bad), Err(MatrixError::Option { .. })));
     }
 }
 
@@ -249,11 +249,11 @@ fn bad_operators_and_options_are_errors() {
 fn the_zero_matrix_and_single_precision() {
     let tree = Arc::new(ClusterTree::bisection(70, 8).unwrap());
     let accuracy = Accuracy::absolute(1e-3).unwrap();
-    let zero = Hss::from_products(&Matrix::<f64>::zeros(70, 70), &tree, &tree, &accuracy, &ProductOptions::default());
+    let zero = Hss::from_products(&Matrix::<f64>::zeros(70, 70), &tree, &tree, accuracy, &ProductOptions::default());
     assert_eq!(zero.unwrap().matrix.to_dense().norm_frobenius(), 0.0);
     let a = Matrix::<f32>::from_fn(70, 70, |i, j| 1.0 / (1.0 + i.abs_diff(j) as f32));
     let accuracy = Accuracy::relative(1e-3).unwrap();
-    let built = Hss::from_products(&a, &tree, &tree, &accuracy, &ProductOptions::default()).unwrap();
+    let built = Hss::from_products(&a, &tree, &tree, accuracy, &ProductOptions::default()).unwrap();
     let dense = built.matrix.to_dense();
     let error = Matrix::from_fn(70, 70, |i, j| a[(i, j)] - dense[(i, j)]).norm_frobenius();
     assert!(error <= 1e-3 * a.norm_frobenius() && error <= built.certificate.frobenius.value);
@@ -266,7 +266,7 @@ fn the_same_seed_gives_the_same_bits_on_any_number_of_threads() {
     let accuracy = Accuracy::relative(1e-6).unwrap();
     let build = |seed, threads| {
         let options = ProductOptions { seed, ..ProductOptions::default() };
-        on_threads(threads, || Hss::from_products(&a, &tree, &tree, &accuracy, &options).unwrap().matrix)
+        on_threads(threads, || Hss::from_products(&a, &tree, &tree, accuracy, &options).unwrap().matrix)
     };
     assert_eq!(build(1, 1), build(1, 2));
     assert_ne!(build(1, 1).data(), build(2, 1).data());

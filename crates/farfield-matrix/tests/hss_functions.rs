@@ -14,7 +14,7 @@ fn of_second_difference(n: usize, scale: f64, f: impl Fn(f64) -> f64) -> Matrix<
 }
 
 fn hss(a: &Matrix<f64>) -> Hss<f64> {
-    Hss::from_dense(a, 12, &Accuracy::relative(1e-13).unwrap()).unwrap().0
+    Hss::from_dense(a, 12, Accuracy::relative(1e-13).unwrap()).unwrap().0
 }
 
 #[test]

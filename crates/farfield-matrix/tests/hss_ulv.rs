@@ -127,7 +127,7 @@ fn determinants_of_kernel_matrices() {
         let at = |i: usize| (i as f64 + 0.5) / n as f64;
         let a = Matrix::from_fn(n, n, |i, j| kernel(at(i), at(j)) + if i == j { 1e-6 } else { 0.0 });
         let accuracy = Accuracy::relative(1e-9).unwrap();
-        let h = Hss::from_products(&a, &tree, &tree, &accuracy, &ProductOptions::default()).unwrap().matrix;
+        let h = Hss::from_products(&a, &tree, &tree, accuracy, &ProductOptions::default()).unwrap().matrix;
         let ulv = h.ulv().unwrap();
         let condition = condition_1_estimate(&h, &ulv).unwrap();
         assert!((1e4..=1e10).contains(&condition), "{name}: {condition:e}");

@@ -47,7 +47,7 @@ fn ill_conditioned_systems_need_the_preconditioner() {
     let a = exponential(n, 400.0, 1e-6);
     let tree = Arc::new(ClusterTree::bisection(n, 32).unwrap());
     let accuracy = Accuracy::absolute(3e-7).unwrap();
-    let built = Hss::from_products(&a, &tree, &tree, &accuracy, &ProductOptions::default()).unwrap();
+    let built = Hss::from_products(&a, &tree, &tree, accuracy, &ProductOptions::default()).unwrap();
     let ulv = built.matrix.ulv().unwrap();
     let b = gaussian(&mut rng(2), n, 1);
     let options = KrylovOptions { tolerance: 1e-9, max_iterations: 60, restart: 30 };

@@ -31,21 +31,21 @@ struct Budget {
 }
 
 impl Budget {
-    fn new<T: Scalar>(what: &'static str, accuracy: &Accuracy, structure: &HMatrix<T>) -> Self {
+    fn new<T: Scalar>(what: &'static str, accuracy: Accuracy, structure: &HMatrix<T>) -> Self {
         let mut sides = 0;
         structure.root.for_leaves(0, 0, 0, &mut |_, _, _, leaf| {
             if let Block::LowRank(a) = leaf {
                 sides += a.nrows() + a.ncols();
             }
         });
-        Self { what, accuracy: *accuracy, sides, squares: 0.0 }
+        Self { what, accuracy, sides, squares: 0.0 }
     }
 
     /// Truncates a leaf to a part of what is allowed for it.
     fn truncate<T: Scalar>(&mut self, a: &LowRank<T>, part: f64) -> Result<LowRank<T>, MatrixError> {
         let allowed = |norm: f64| {
             let sides = (a.nrows() + a.ncols()) as f64 / self.sides.max(1) as f64;
-            let accuracy = &self.accuracy;
+            let accuracy = self.accuracy;
             0.95 * part
                 * if accuracy.is_relative() { accuracy.tolerance() * norm } else { accuracy.tolerance() * sides.sqrt() }
         };
@@ -132,7 +132,7 @@ impl<T: Scalar> HMatrix<T> {
     ///
     /// # Errors
     /// [`MatrixError::Tolerance`] when the rank cap or rounding does not allow the tolerance.
-    pub fn recompress(&self, accuracy: &Accuracy) -> Result<(Self, Certificate), MatrixError> {
+    pub fn recompress(&self, accuracy: Accuracy) -> Result<(Self, Certificate), MatrixError> {
         let mut budget = Budget::new("recompression of an H-matrix", accuracy, self);
         let mut failure = None;
         let root = self.root.map_leaves(&mut |leaf| match leaf {
@@ -158,7 +158,7 @@ impl<T: Scalar> HMatrix<T> {
     ///
     /// # Errors
     /// [`MatrixError::Tree`] unless both have the same trees; [`MatrixError::Tolerance`] when the rank cap or rounding does not allow the tolerance.
-    pub fn add(&self, other: &Self, accuracy: &Accuracy) -> Result<(Self, Certificate), MatrixError> {
+    pub fn add(&self, other: &Self, accuracy: Accuracy) -> Result<(Self, Certificate), MatrixError> {
         if !same_tree(&self.rows, &other.rows) || !same_tree(&self.cols, &other.cols) {
             return Err(MatrixError::Tree { reason: "sum of H-matrices: the trees are different".to_owned() });
         }
@@ -173,7 +173,7 @@ impl<T: Scalar> HMatrix<T> {
         &self,
         u: &Matrix<T>,
         v: &Matrix<T>,
-        accuracy: &Accuracy,
+        accuracy: Accuracy,
     ) -> Result<(Self, Certificate), MatrixError> {
         crate::operator::check_rows("low-rank update, U", u, self.nrows())?;
         crate::operator::check_rows("low-rank update, V", v, self.ncols())?;
@@ -188,7 +188,7 @@ impl<T: Scalar> HMatrix<T> {
     fn plus_block(
         &self,
         other: &Block<T>,
-        accuracy: &Accuracy,
+        accuracy: Accuracy,
         what: &'static str,
     ) -> Result<(Self, Certificate), MatrixError> {
         let mut budget = Budget::new(what, accuracy, self);

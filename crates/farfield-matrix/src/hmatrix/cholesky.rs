@@ -224,7 +224,7 @@ impl<T: Scalar> HMatrix<T> {
     /// # Errors
     /// [`MatrixError::Tree`] unless rows and columns have the same tree; [`MatrixError::NotPositiveDefinite`];
     /// [`MatrixError::Tolerance`] when the rank cap is hit, the tolerance cannot be reached or the matrix is not symmetric.
-    pub fn cholesky(&self, accuracy: &Accuracy, seed: u64) -> Result<(HCholesky<T>, Certificate), MatrixError> {
+    pub fn cholesky(&self, accuracy: Accuracy, seed: u64) -> Result<(HCholesky<T>, Certificate), MatrixError> {
         let what = "Cholesky factorisation of an H-matrix";
         self.check_square(what)?;
         if self.rows.order() != self.cols.order() {

@@ -59,7 +59,7 @@ pub(crate) fn measure<T: Scalar>(
 pub(crate) fn factor_to_tolerance<T: Scalar, F>(
     h: &HMatrix<T>,
     what: &'static str,
-    accuracy: &Accuracy,
+    accuracy: Accuracy,
     seed: u64,
     attempt: impl Fn(f64, u64) -> Result<F, MatrixError>,
     apply: impl Fn(&F, MatRef<T>) -> Mat<T>,

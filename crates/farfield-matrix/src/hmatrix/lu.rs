@@ -280,7 +280,7 @@ impl<T: Scalar> HMatrix<T> {
     /// # Errors
     /// [`MatrixError::Tree`] unless the matrix is square with the same clusters of rows and columns; [`MatrixError::Singular`] when a pivot
     /// vanishes to rounding; [`MatrixError::Tolerance`] when the rank cap is hit or the tolerance cannot be reached.
-    pub fn lu(&self, accuracy: &Accuracy, seed: u64) -> Result<(HLu<T>, Certificate), MatrixError> {
+    pub fn lu(&self, accuracy: Accuracy, seed: u64) -> Result<(HLu<T>, Certificate), MatrixError> {
         let what = "LU factorisation of an H-matrix";
         self.check_square(what)?;
         let root = self.root_with_dense_diagonal();

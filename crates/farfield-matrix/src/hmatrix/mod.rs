@@ -52,7 +52,7 @@ pub use options::{Check, Compression, Division, HMatrixOptions};
 /// let (h, certificate) = HMatrix::build(&kernel, &tree, &tree, Admissibility::Strong { eta: 2.0 }, &options)?;
 /// assert!(certificate.frobenius.value <= 1e-8 * certificate.norm && certificate.compression() < 0.5);
 ///
-/// let (lu, _) = h.lu(&Accuracy::relative(1e-10)?, 1)?;
+/// let (lu, _) = h.lu(Accuracy::relative(1e-10)?, 1)?;
 /// let b = Matrix::from_fn(n, 1, |i, _| (i % 7) as f64);
 /// let x = lu.solve(&b)?;
 /// let residual = h.apply(&x)?;

@@ -33,7 +33,7 @@ impl<T: Scalar> HMatrix<T> {
         &self,
         other: &Self,
         admissibility: Admissibility,
-        accuracy: &Accuracy,
+        accuracy: Accuracy,
         seed: u64,
     ) -> Result<(Self, Certificate), MatrixError> {
         let what = "product of H-matrices";

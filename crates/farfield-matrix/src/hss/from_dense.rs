@@ -35,7 +35,7 @@ impl<T: Scalar> Hss<T> {
     /// ```
     /// use farfield_matrix::{Accuracy, Hss, Matrix};
     /// let a = Matrix::from_fn(300, 300, |i, j| 1.0 / (1.0 + (i as f64 - j as f64).abs()));
-    /// let (h, certificate) = Hss::from_dense(&a, 32, &Accuracy::relative(1e-6)?)?;
+    /// let (h, certificate) = Hss::from_dense(&a, 32, Accuracy::relative(1e-6)?)?;
     /// assert!(certificate.frobenius.value <= 1e-6 * a.norm_frobenius());
     /// assert!(h.memory_bytes() < 8 * 300 * 300 / 2);
     /// # Ok::<(), farfield_matrix::MatrixError>(())
@@ -43,11 +43,7 @@ impl<T: Scalar> Hss<T> {
     ///
     /// # Errors
     /// As [`Hss::from_dense_on`], and [`MatrixError::Tree`] for a matrix without rows or columns or `leaf_size = 0`.
-    pub fn from_dense(
-        a: &Matrix<T>,
-        leaf_size: usize,
-        accuracy: &Accuracy,
-    ) -> Result<(Self, Certificate), MatrixError> {
+    pub fn from_dense(a: &Matrix<T>, leaf_size: usize, accuracy: Accuracy) -> Result<(Self, Certificate), MatrixError> {
         let (rows, cols) = bisected(a.nrows(), a.ncols(), leaf_size)?;
         Self::from_dense_on(a, &rows, &cols, accuracy)
     }
@@ -62,7 +58,7 @@ impl<T: Scalar> Hss<T> {
         a: &Matrix<T>,
         rows: &Arc<ClusterTree>,
         cols: &Arc<ClusterTree>,
-        accuracy: &Accuracy,
+        accuracy: Accuracy,
     ) -> Result<(Self, Certificate), MatrixError> {
         check_trees(a.nrows(), a.ncols(), rows, cols)?;
         accuracy.check_memory(WHAT, leaf_bytes::<T>(rows, cols))?;

@@ -86,7 +86,7 @@ impl<T: Scalar> Hss<T> {
         entries: &dyn Entries<T>,
         rows: &Arc<ClusterTree>,
         cols: &Arc<ClusterTree>,
-        accuracy: &Accuracy,
+        accuracy: Accuracy,
         options: &SkeletonOptions,
     ) -> Result<(Self, Certificate), MatrixError> {
         check_trees(entries.nrows(), entries.ncols(), rows, cols)?;
@@ -106,9 +106,9 @@ impl<T: Scalar> Hss<T> {
             let tolerance = accuracy.absolute_for(norm);
             let raw = build.skeletonised(fraction * tolerance, samples, rng.random())?;
             // Half of the tolerance is for the skeletons, more for the ranks when a cap asks for it.
-            let (out, small) = match raw.recompress(&accuracy.scaled(0.5)) {
+            let (out, small) = match raw.recompress(accuracy.scaled(0.5)) {
                 Err(MatrixError::Tolerance { .. }) if accuracy.rank_cap().is_some() => {
-                    raw.recompress(&accuracy.scaled(0.9))?
+                    raw.recompress(accuracy.scaled(0.9))?
                 }
                 done => done?,
             };

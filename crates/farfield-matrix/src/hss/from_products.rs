@@ -82,7 +82,7 @@ impl<T: Scalar> Hss<T> {
     ///     Matrix::from_fn(64, 64, |i, j| (i.min(j) + 1) as f64 * (64 - i.max(j)) as f64 / 65.0);
     /// let tree = Arc::new(ClusterTree::bisection(64, 8)?);
     /// let accuracy = Accuracy::relative(1e-8)?;
-    /// let built = Hss::from_products(&inverse_of_second_difference, &tree, &tree, &accuracy, &ProductOptions::default())?;
+    /// let built = Hss::from_products(&inverse_of_second_difference, &tree, &tree, accuracy, &ProductOptions::default())?;
     /// assert!(built.certificate.max_rank() <= 2 && built.products < 64);
     /// # Ok::<(), farfield_matrix::MatrixError>(())
     /// ```
@@ -95,7 +95,7 @@ impl<T: Scalar> Hss<T> {
         a: &dyn LinearOperator<T>,
         rows: &Arc<ClusterTree>,
         cols: &Arc<ClusterTree>,
-        accuracy: &Accuracy,
+        accuracy: Accuracy,
         options: &ProductOptions,
     ) -> Result<FromProducts<T>, MatrixError> {
         check(a, rows, cols, options)?;

@@ -61,10 +61,10 @@ impl<T: Scalar> Hss<T> {
         let mut sum = self.identity()?;
         for k in (1..=degree).rev() {
             let next = scaled.scale(T::from_f64(1.0 / f64::from(k)))?.multiply(&sum)?;
-            sum = next.recompress(&each)?.0.shift(T::ONE)?;
+            sum = next.recompress(each)?.0.shift(T::ONE)?;
         }
         for _ in 0..squarings {
-            sum = sum.multiply(&sum)?.recompress(&each)?.0;
+            sum = sum.multiply(&sum)?.recompress(each)?.0;
         }
         Ok(sum)
     }
@@ -80,7 +80,7 @@ impl<T: Scalar> Hss<T> {
         Accuracy::relative(tolerance)?;
         let floor = 40.0 * (self.levels() + 2) as f64 * T::EPSILON;
         let each = Accuracy::relative((1e-3 * tolerance).max(floor))?;
-        let times = |a: &Self, b: &Self| Ok::<Self, MatrixError>(a.multiply(b)?.recompress(&each)?.0);
+        let times = |a: &Self, b: &Self| Ok::<Self, MatrixError>(a.multiply(b)?.recompress(each)?.0);
         let one = self.identity()?;
         let size = (self.nrows() as f64).sqrt();
         let c = 1.1 * norm_2(self, 0.05, 0)?;
@@ -111,7 +111,7 @@ impl<T: Scalar> Hss<T> {
         let inverse_root = z.scale(T::from_f64(1.0 / c.sqrt()))?;
         let minus = T::ZERO - T::ONE;
         let residual = root.multiply(&root)?.add(&self.scale(minus)?)?.norm_frobenius() / self.norm_frobenius();
-        let inside = self.multiply(&inverse_root)?.recompress(&Accuracy::relative(floor)?)?.0;
+        let inside = self.multiply(&inverse_root)?.recompress(Accuracy::relative(floor)?)?.0;
         let inverse_residual = inverse_root.multiply(&inside)?.shift(minus)?.norm_frobenius() / size;
         // Not <=: a NaN is no success.
         if residual <= tolerance && inverse_residual <= tolerance {

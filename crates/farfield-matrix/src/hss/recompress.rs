@@ -33,7 +33,7 @@ impl<T: Scalar> Hss<T> {
     /// # Errors
     /// [`MatrixError::Tolerance`] when the rank cap or the rounding errors of `T` do not allow the tolerance, [`MatrixError::Memory`] beyond the budget of the
     /// accuracy.
-    pub fn recompress(&self, accuracy: &Accuracy) -> Result<(Self, Certificate), MatrixError> {
+    pub fn recompress(&self, accuracy: Accuracy) -> Result<(Self, Certificate), MatrixError> {
         let mut form = Telescope::of(self).normal_form();
         let norm = form.norm_frobenius();
         let mut budget = Budget::new::<T>(accuracy, norm, form.blocks.len() - 1, self.levels());

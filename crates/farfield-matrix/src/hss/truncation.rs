@@ -66,7 +66,7 @@ pub(crate) struct Budget {
 
 impl Budget {
     /// For a matrix of this Frobenius norm on trees of `nodes` nodes, in `T` arithmetic.
-    pub fn new<T: Scalar>(accuracy: &Accuracy, norm: f64, nodes: usize, levels: usize) -> Self {
+    pub fn new<T: Scalar>(accuracy: Accuracy, norm: f64, nodes: usize, levels: usize) -> Self {
         let rounding = 16.0 * (levels + 1) as f64 * T::EPSILON * norm;
         let tolerance = accuracy.absolute_for(norm);
         Self { tolerance, rounding, spent: 0.0, steps: 2 * nodes, cap: accuracy.rank_cap() }

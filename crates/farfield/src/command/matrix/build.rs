@@ -168,7 +168,7 @@ fn of_kernel(
         }
         Format::Hss => {
             let options = SkeletonOptions { seed: args.seed, symmetric: true, ..SkeletonOptions::default() };
-            let (m, c) = Hss::from_entries(&entries, &tree, &tree, &accuracy, &options)?;
+            let (m, c) = Hss::from_entries(&entries, &tree, &tree, accuracy, &options)?;
             (AnyMatrix::Hss(m), c)
         }
         Format::H => {
@@ -215,7 +215,7 @@ fn of_dense(args: &BuildArgs, path: &Path, accuracy: Accuracy) -> Result<(AnyMat
             (AnyMatrix::Hodlr(h), c)
         }
         Format::Hss => {
-            let (h, c) = Hss::from_dense(&a, args.leaf, &accuracy)?;
+            let (h, c) = Hss::from_dense(&a, args.leaf, accuracy)?;
             (AnyMatrix::Hss(h), c)
         }
         Format::H | Format::H2 => {

@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::Result;
 use clap::Args;
 use farfield_matrix::krylov::{KrylovOptions, gmres};
-use farfield_matrix::{Accuracy, LinearOperator, LogDeterminant, Matrix};
+use farfield_matrix::{Accuracy, Factorization, Matrix};
 use serde::Serialize;
 
 use super::any_matrix::AnyMatrix;
@@ -79,31 +79,22 @@ pub fn run(args: &SolveArgs) -> Result<()> {
     }
     let (b, single) = read_vectors(&args.input, args.name.as_deref(), operator.nrows())?;
     let start = Instant::now();
-    let factored: Option<(Box<dyn LinearOperator<f64>>, LogDeterminant, &str)> = match &matrix {
-        AnyMatrix::Hodlr(m) => {
-            let factors = m.factor()?;
-            let determinant = factors.log_determinant();
-            Some((Box::new(factors), determinant, "HODLR factorisation"))
-        }
-        AnyMatrix::Hss(m) => {
-            let factors = m.ulv()?;
-            let determinant = factors.log_determinant();
-            Some((Box::new(factors), determinant, "HSS ULV factorisation"))
-        }
+    let factored: Option<(Box<dyn Factorization<f64>>, &str)> = match &matrix {
+        AnyMatrix::Hodlr(m) => Some((Box::new(m.factor()?), "HODLR factorisation")),
+        AnyMatrix::Hss(m) => Some((Box::new(m.ulv()?), "HSS ULV factorisation")),
         AnyMatrix::H(m) => {
-            let (factors, _) = m.lu(&Accuracy::relative(args.lu_tol)?, 0)?;
-            let determinant = factors.log_determinant();
-            Some((Box::new(factors), determinant, "GMRES preconditioned by H-LU"))
+            let (factors, _) = m.lu(Accuracy::relative(args.lu_tol)?, 0)?;
+            Some((Box::new(factors), "GMRES preconditioned by H-LU"))
         }
         AnyMatrix::H2(_) => None,
     };
     let factor_seconds = start.elapsed().as_secs_f64();
     let start = Instant::now();
     let (x, iterations) = match (&factored, &matrix) {
-        (Some((inverse, ..)), AnyMatrix::Hodlr(_) | AnyMatrix::Hss(_)) => (inverse.apply(&b)?, 0),
+        (Some((factors, _)), AnyMatrix::Hodlr(_) | AnyMatrix::Hss(_)) => (factors.solve(&b)?, 0),
         _ => {
             let options = KrylovOptions { tolerance: args.tol, ..KrylovOptions::default() };
-            let preconditioner = factored.as_ref().map(|(inverse, ..)| inverse.as_ref());
+            let preconditioner = factored.as_ref().map(|(factors, _)| factors.inverse());
             let mut x = Matrix::zeros(b.nrows(), b.ncols());
             let mut iterations = 0;
             for j in 0..b.ncols() {
@@ -124,7 +115,10 @@ pub fn run(args: &SolveArgs) -> Result<()> {
             if size > 0.0 { difference / size } else { difference }
         })
         .fold(0.0, f64::max);
-    let determinant = factored.as_ref().filter(|_| args.log_determinant).map(|(_, d, _)| (d.sign, d.ln_abs));
+    let determinant = factored.as_ref().filter(|_| args.log_determinant).map(|(factors, _)| {
+        let determinant = factors.log_determinant();
+        (determinant.sign, determinant.ln_abs)
+    });
     if args.log_determinant && determinant.is_none() {
         return Err(bad_input(
             "--log-determinant: an H2-matrix is not factored here, build the matrix as H, HSS or HODLR",

@@ -42,7 +42,7 @@ pub(super) fn measure(name: &str, sizes: Sizes, threads: usize) -> Result<Line> 
     let error = off_diagonal_error(&kernel, &matrix)?;
 
     let matrix = matrix.shift(shift)?;
-    let ((lu, _), factor_s) = timed(|| matrix.lu(&accuracy, 1))?;
+    let ((lu, _), factor_s) = timed(|| matrix.lu(accuracy, 1))?;
     let (x, solve_s) = timed_often(|| lu.solve(&b))?;
     let residual = relative_distance(matrix.apply(&x)?.col(0), b.col(0));
     let factors = FactorLine {

@@ -24,7 +24,7 @@ pub(super) fn measure(sizes: Sizes, threads: usize) -> Result<Line> {
     let options = SkeletonOptions { symmetric: true, ..SkeletonOptions::default() };
     let ((matrix, certificate), build_s) = timed(|| {
         let tree = Arc::new(ClusterTree::geometric(&points, sizes.leaf, Splitting::Median)?);
-        Hss::from_entries(&kernel, &tree, &tree, &accuracy, &options)
+        Hss::from_entries(&kernel, &tree, &tree, accuracy, &options)
     })?;
     let b = test_vector(n);
     let (y, apply_s) = timed_often(|| matrix.apply(&b))?;
