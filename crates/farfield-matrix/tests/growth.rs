@@ -71,7 +71,7 @@ fn the_count_of_an_h2_product_is_that_of_its_stored_transpose() {
     // With all blocks kept every number is used once.
     let zero = Matrix::<f32>::zeros(2000, 1);
     let one = Matrix::<f32>::from_fn(2000, 1, |_, _| 1.0);
-    let (whole, _) = half.add_low_rank(&zero, &one, &Accuracy::relative(1e-5).unwrap()).unwrap();
+    let (whole, _) = half.add_low_rank(&zero, &one, Accuracy::relative(1e-5).unwrap()).unwrap();
     assert!(whole.multiply_adds() == whole.stored() && whole.apply(&one).is_ok());
     assert!(half.multiply_adds() < 2 * half.stored() && half.multiply_adds() > half.stored());
 }

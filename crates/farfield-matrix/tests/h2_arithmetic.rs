@@ -214,7 +214,7 @@ fn cancellation_rank_caps_and_different_blocks_are_errors() {
     let h: H2Matrix<f64> = build("inverse", &points, &points, &options(1e-6));
     let minus = h.scale(-1.0).unwrap();
     assert!(matches!(h.add(&minus, &relative(1e-6)), Err(MatrixError::Tolerance { .. })));
-    let (zero, certificate) = h.add(&minus, &Accuracy::absolute(1e-9 * h.norm_frobenius()).unwrap()).unwrap();
+    let (zero, certificate) = h.add(&minus, Accuracy::absolute(1e-9 * h.norm_frobenius()).unwrap()).unwrap();
     assert!(zero.to_dense().norm_frobenius() <= certificate.frobenius.value + 1e-9 * h.norm_frobenius());
     assert!(zero.ranks().is_empty());
     let capped = h.recompress(&relative(1e-8).max_rank(2)).unwrap_err();

@@ -114,7 +114,7 @@ fn zero_tiny_and_dense_matrices() {
         let entries = EntryFn::new(90, 90, |i: usize, j: usize| scale / (1.0 + i.abs_diff(j) as f64));
         for admissibility in [Admissibility::Custom(&|_, _| false), Admissibility::Strong { eta: 2.0 }] {
             let (h, _) = HMatrix::build(&entries, &tree, &tree, admissibility, &options).unwrap();
-            let (h2, _) = h.to_h2(&Accuracy::absolute(1e-9).unwrap()).unwrap();
+            let (h2, _) = h.to_h2(Accuracy::absolute(1e-9).unwrap()).unwrap();
             assert!(distance(&h2.to_dense(), &h.to_dense()) <= 1e-9);
         }
     }

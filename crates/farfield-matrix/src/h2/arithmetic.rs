@@ -22,7 +22,7 @@ impl<T: Scalar> H2Matrix<T> {
     ///
     /// # Errors
     /// [`MatrixError::Tree`] unless both have the same trees and blocks; [`MatrixError::Tolerance`] when the rank cap or rounding errors do not allow the tolerance.
-    pub fn add(&self, other: &Self, accuracy: &Accuracy) -> Result<(Self, Certificate), MatrixError> {
+    pub fn add(&self, other: &Self, accuracy: Accuracy) -> Result<(Self, Certificate), MatrixError> {
         let size = self.norm_frobenius() + other.norm_frobenius();
         self.form().plus(other.form())?.truncated("sum of H2-matrices", accuracy, size)
     }
@@ -37,7 +37,7 @@ impl<T: Scalar> H2Matrix<T> {
         &self,
         u: &Matrix<T>,
         v: &Matrix<T>,
-        accuracy: &Accuracy,
+        accuracy: Accuracy,
     ) -> Result<(Self, Certificate), MatrixError> {
         check_rows("low-rank update, U", u, self.nrows())?;
         check_rows("low-rank update, V", v, self.ncols())?;

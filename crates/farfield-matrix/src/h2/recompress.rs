@@ -42,7 +42,7 @@ impl<T: Scalar> H2Matrix<T> {
     ///
     /// # Errors
     /// [`MatrixError::Tolerance`] when the rank cap or rounding errors do not allow the tolerance, [`MatrixError::Memory`] beyond the budget.
-    pub fn recompress(&self, accuracy: &Accuracy) -> Result<(Self, Certificate), MatrixError> {
+    pub fn recompress(&self, accuracy: Accuracy) -> Result<(Self, Certificate), MatrixError> {
         self.form().truncated("recompression of an H2-matrix", accuracy, 0.0)
     }
 }
@@ -52,7 +52,7 @@ impl<T: Scalar> Form<T> {
     pub fn truncated(
         self,
         what: &'static str,
-        accuracy: &Accuracy,
+        accuracy: Accuracy,
         size: f64,
     ) -> Result<(H2Matrix<T>, Certificate), MatrixError> {
         let original = self;

@@ -58,7 +58,7 @@ impl<T: Scalar> HMatrix<T> {
     ///
     /// # Errors
     /// [`MatrixError::Tolerance`] when the rank cap or rounding errors do not allow the tolerance.
-    pub fn to_h2(&self, accuracy: &Accuracy) -> Result<(H2Matrix<T>, Certificate), MatrixError> {
+    pub fn to_h2(&self, accuracy: Accuracy) -> Result<(H2Matrix<T>, Certificate), MatrixError> {
         let mut places = Places { far: Vec::new(), near: Vec::new() };
         places.collect(&self.root, (&self.rows, 0), (&self.cols, 0));
         let far: Vec<Decomposed<T>> =
