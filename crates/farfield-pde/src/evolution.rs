@@ -1,5 +1,7 @@
 //! What an evolution equation is, and the list of those there are.
 
+use crate::gray_scott_2d::GrayScott2d;
+use crate::navier_stokes_2d::NavierStokes2d;
 use crate::{Family, PdeError, ProblemOptions, SampleKey};
 
 /// An evolution equation with a sampler of initial states and an integrator: a source of
@@ -61,14 +63,20 @@ pub trait Evolution: Send + Sync {
 
 /// Names and titles of the evolution equations.
 pub fn evolutions() -> &'static [(&'static str, &'static str)] {
-    &[]
+    &[(GrayScott2d::NAME, GrayScott2d::TITLE), (NavierStokes2d::NAME, NavierStokes2d::TITLE)]
 }
 
 /// Builds an evolution equation by name.
 ///
 /// # Errors
 /// An unknown name; an option that is unknown or out of range.
-pub fn evolution(name: &str, _options: &ProblemOptions) -> Result<Box<dyn Evolution>, PdeError> {
-    let known: Vec<&str> = evolutions().iter().map(|&(name, _)| name).collect();
-    Err(PdeError::UnknownProblem { name: name.to_owned(), known: known.join(", ") })
+pub fn evolution(name: &str, options: &ProblemOptions) -> Result<Box<dyn Evolution>, PdeError> {
+    Ok(match name {
+        GrayScott2d::NAME => Box::new(GrayScott2d::new(options)?),
+        NavierStokes2d::NAME => Box::new(NavierStokes2d::new(options)?),
+        _ => {
+            let known: Vec<&str> = evolutions().iter().map(|&(name, _)| name).collect();
+            return Err(PdeError::UnknownProblem { name: name.to_owned(), known: known.join(", ") });
+        }
+    })
 }

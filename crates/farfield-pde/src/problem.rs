@@ -1,6 +1,8 @@
 //! What a problem is, and the list of those there are.
 
 use crate::family::names;
+use crate::gray_scott_2d::GrayScott2d;
+use crate::navier_stokes_2d::NavierStokes2d;
 use crate::poisson_1d::Poisson1d;
 use crate::poisson_1d_neumann::Poisson1dNeumann;
 use crate::poisson_2d::Poisson2d;
@@ -66,6 +68,10 @@ pub fn problems() -> &'static [(&'static str, &'static str)] {
         (Poisson1dNeumann::NAME, Poisson1dNeumann::TITLE),
         (Poisson2d::NAME, Poisson2d::TITLE),
         (Poisson3d::NAME, Poisson3d::TITLE),
+        GrayScott2d::FORWARD,
+        GrayScott2d::INVERSE,
+        NavierStokes2d::FORWARD,
+        NavierStokes2d::INVERSE,
     ]
 }
 
@@ -90,6 +96,10 @@ pub fn problem(name: &str, options: &ProblemOptions) -> Result<Box<dyn Problem>,
         Poisson1dNeumann::NAME => Box::new(Poisson1dNeumann::new(options)?),
         Poisson2d::NAME => Box::new(Poisson2d::new(options)?),
         Poisson3d::NAME => Box::new(Poisson3d::new(options)?),
+        name if name == GrayScott2d::FORWARD.0 => Box::new(GrayScott2d::forward_map(options)?),
+        name if name == GrayScott2d::INVERSE.0 => Box::new(GrayScott2d::inverse_map(options)?),
+        name if name == NavierStokes2d::FORWARD.0 => Box::new(NavierStokes2d::forward_map(options)?),
+        name if name == NavierStokes2d::INVERSE.0 => Box::new(NavierStokes2d::inverse_map(options)?),
         _ => {
             let known: Vec<&str> = problems().iter().map(|&(name, _)| name).collect();
             return Err(PdeError::UnknownProblem { name: name.to_owned(), known: known.join(", ") });

@@ -1,0 +1,210 @@
+//! Gray-Scott model on the torus [-1, 1]^2 (Neural-HSS paper, appendix F.6; the data set of The Well):
+//! the evolution `gray-scott` and the maps `gray-scott-forward`, (A, B, F, k) at time 0 to (A, B) at the
+//! horizon, and `gray-scott-inverse`, back.
+//!
+//! Six pairs of feed rate F and kill rate k make six patterns; option `pattern` picks one, `all` takes
+//! them in turn: sample i has pattern i mod 6. Half of the samples start from Gaussians, half from
+//! Fourier series (`gray_scott_states.rs`), in turn as well: by i with one pattern, by i / 6 with all.
+//!
+//! Equation, scheme and cost of a step: `gray_scott_solver.rs`. By default 10 000 steps of 1 s, every
+//! tenth stored. A trajectory at 128 x 128 points takes about six seconds; a map costs the same and stores
+//! no state between.
+//!
+//! The inverse problem is as ill-posed as it looks: diffusion forgets, and where the reaction dies out
+//! (A = 1, B = 0 everywhere) nothing is left of the first state.
+
+use crate::end_states::{Direction, EndStates, check_trajectory};
+use crate::fixed_steps::FixedSteps;
+use crate::gray_scott_solver::GrayScottSolver;
+use crate::gray_scott_states::InitialState;
+use crate::spectral_grid::spectral_grid;
+use crate::{Evolution, Family, PdeError, ProblemOptions, SampleKey};
+
+/// A pattern of the Gray-Scott model: its name, feed rate and kill rate.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct GrayScottPattern {
+    /// The name, as in option `pattern`.
+    pub name: &'static str,
+    /// Feed rate F.
+    pub feed: f64,
+    /// Kill rate k.
+    pub kill: f64,
+}
+
+const fn pattern(name: &'static str, feed: f64, kill: f64) -> GrayScottPattern {
+    GrayScottPattern { name, feed, kill }
+}
+
+/// The evolution `gray-scott`: fields A and B, scalars F and k.
+pub struct GrayScott2d {
+    n: usize,
+    times: FixedSteps,
+    patterns: Vec<(GrayScottPattern, GrayScottSolver)>,
+}
+
+impl GrayScott2d {
+    /// The name on the command line.
+    pub const NAME: &'static str = "gray-scott";
+    /// One line for people.
+    pub const TITLE: &'static str = "Gray-Scott model of reaction and diffusion on a torus";
+    /// Name and title of the map from the first state to the last.
+    pub const FORWARD: (&'static str, &'static str) =
+        ("gray-scott-forward", "Gray-Scott model: initial state and parameters to final state");
+    /// Name and title of the map from the last state to the first.
+    pub const INVERSE: (&'static str, &'static str) =
+        ("gray-scott-inverse", "Gray-Scott model: final state and parameters to initial state");
+
+    /// The six patterns of The Well.
+    pub const PATTERNS: [GrayScottPattern; 6] = [
+        pattern("gliders", 0.014, 0.054),
+        pattern("bubbles", 0.098, 0.057),
+        pattern("maze", 0.029, 0.057),
+        pattern("worms", 0.058, 0.065),
+        pattern("spirals", 0.018, 0.051),
+        pattern("spots", 0.030, 0.062),
+    ];
+
+    /// Builds the evolution. Options: `n` (128), `horizon` (10 000), `time_step` (10), `solver_step` (1),
+    /// `pattern` (`all`).
+    ///
+    /// # Errors
+    /// `n` odd or out of range; times that do not divide each other; an unknown pattern; an option that
+    /// there is not.
+    pub fn new(options: &ProblemOptions) -> Result<Self, PdeError> {
+        options.only(Self::NAME, &["n", "horizon", "time_step", "solver_step", "pattern"])?;
+        Self::named(Self::NAME, options, 10.0)
+    }
+
+    /// The problem `gray-scott-forward`. Options: those of [`new`](Self::new) but `time_step`.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn forward_map(options: &ProblemOptions) -> Result<EndStates, PdeError> {
+        Self::map(Self::FORWARD, Direction::Forward, options)
+    }
+
+    /// The problem `gray-scott-inverse`. Options: those of [`new`](Self::new) but `time_step`.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn inverse_map(options: &ProblemOptions) -> Result<EndStates, PdeError> {
+        Self::map(Self::INVERSE, Direction::Inverse, options)
+    }
+
+    fn map(
+        name: (&'static str, &'static str),
+        direction: Direction,
+        options: &ProblemOptions,
+    ) -> Result<EndStates, PdeError> {
+        options.only(name.0, &["n", "horizon", "solver_step", "pattern"])?;
+        let evolution = Self::named(name.0, options, f64::INFINITY)?;
+        // Both fields fill the wave numbers kept; (F, k) adds a line, or a plane with several patterns.
+        let fourier = evolution.patterns[0].1.fourier();
+        let dimensions = 2 * (2 * fourier.cutoff() + 1).pow(2) + evolution.patterns.len().min(2);
+        Ok(EndStates::new(name, direction, Box::new(evolution), dimensions))
+    }
+
+    /// States every `time_step`, or only the ends if that is longer than the horizon.
+    fn named(problem: &'static str, options: &ProblemOptions, time_step: f64) -> Result<Self, PdeError> {
+        let n = spectral_grid(problem, options)?;
+        let horizon = 1e4;
+        let time_step = time_step.min(options.horizon.unwrap_or(horizon));
+        let times = FixedSteps::new(problem, options, [horizon, time_step, 1.0], 2 * n * n)?;
+        let chosen = options.pattern.as_deref().unwrap_or("all");
+        let patterns: Vec<_> = Self::PATTERNS
+            .into_iter()
+            .filter(|pattern| chosen == "all" || chosen == pattern.name)
+            .map(|pattern| (pattern, GrayScottSolver::new(problem, n, times.step(), pattern.feed, pattern.kill)))
+            .collect();
+        if patterns.is_empty() {
+            let known = Self::PATTERNS.map(|pattern| pattern.name).join(", ");
+            return Err(PdeError::UnknownPattern { problem, pattern: chosen.to_owned(), known: known + ", all" });
+        }
+        Ok(GrayScott2d { n, times, patterns })
+    }
+}
+
+impl Evolution for GrayScott2d {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn title(&self) -> &'static str {
+        Self::TITLE
+    }
+
+    fn fields(&self) -> Vec<&'static str> {
+        vec!["A", "B"]
+    }
+
+    fn scalars(&self) -> Vec<&'static str> {
+        vec!["F", "k"]
+    }
+
+    fn grid(&self) -> Vec<usize> {
+        vec![self.n; 2]
+    }
+
+    fn periodic(&self) -> Vec<bool> {
+        vec![true; 2]
+    }
+
+    fn times(&self) -> Vec<f64> {
+        self.times.times()
+    }
+
+    fn facts(&self) -> Vec<(&'static str, String)> {
+        let patterns: Vec<String> =
+            self.patterns.iter().map(|(p, _)| format!("{} (F {}, k {})", p.name, p.feed, p.kill)).collect();
+        let cutoff = self.patterns[0].1.fourier().cutoff();
+        vec![
+            (
+                "equation",
+                "A_t = 2e-5 Laplace A - A B^2 + F (1 - A), B_t = 1e-5 Laplace B + A B^2 - (F + k) B on [-1, 1]^2"
+                    .to_owned(),
+            ),
+            ("boundary_condition", "periodic".to_owned()),
+            ("grid", format!("-1 + 2 i/{}, i = 0..{} on each axis", self.n, self.n - 1)),
+            ("scheme", format!("Fourier, wave numbers up to {cutoff} (2/3 rule); ETDRK4 in time")),
+            ("order", "4 in time, spectral in space".to_owned()),
+            ("solver_step", self.times.step().to_string()),
+            ("patterns", patterns.join(", ")),
+            (
+                "family_paper",
+                "half of the samples from 10 to 100 Gaussians exp(-w r^2) of amplitude 1 to 3, w 150 to 300, half from Fourier series \
+                 with normal coefficients up to wave number 16; A and B independent, each mapped onto [0, 1]; our choice, the paper gives no numbers"
+                    .to_owned(),
+            ),
+        ]
+    }
+
+    fn families(&self) -> Vec<Family> {
+        vec![Family::Paper]
+    }
+
+    fn coordinates(&self) -> Vec<Vec<f64>> {
+        vec![(0..self.n).map(|i| -1.0 + 2.0 * i as f64 / self.n as f64).collect(); 2]
+    }
+
+    fn is_linear(&self) -> bool {
+        false
+    }
+
+    fn trajectory(
+        &self,
+        family: Family,
+        key: SampleKey,
+        scalars: &mut [f64],
+        states: &mut [f64],
+    ) -> Result<(), PdeError> {
+        check_trajectory(self, family, scalars, states)?;
+        let count = self.patterns.len() as u64;
+        let (pattern, solver) = &self.patterns[(key.index % count) as usize];
+        let kind = [InitialState::Gaussians, InitialState::FourierSeries][(key.index / count % 2) as usize];
+        let points = self.n * self.n;
+        let (a, b) = states[..2 * points].split_at_mut(points);
+        kind.draw(solver.fourier(), &mut key.rng(), a, b);
+        (scalars[0], scalars[1]) = (pattern.feed, pattern.kill);
+        solver.trajectory(self.times.per_interval, states)
+    }
+}
