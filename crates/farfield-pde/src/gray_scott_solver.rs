@@ -59,25 +59,30 @@ impl GrayScottSolver {
         &self.fourier
     }
 
-    /// Integrates from the first state, which is given, and overwrites the others, which follow at
-    /// intervals of `per_interval` steps. A state is A, then B, on n x n points. Wave numbers of the
-    /// first state above [`Fourier2d::cutoff`] take no part.
+    /// Integrates from the state `first` over a number of equal intervals and calls `store(i, state)` at the end
+    /// of each, i = 0, 1, ... A state is A, then B, on n x n points. Wave numbers of the first state above
+    /// [`Fourier2d::cutoff`] take no part.
     ///
     /// # Errors
-    /// [`PdeError::Integration`] if the first state is not finite or the fields blow up, with the
-    /// time; the states from there on are not written.
+    /// [`PdeError::Integration`] if the first state is not finite or the fields blow up, with the time.
     ///
     /// # Panics
-    /// If `states` is not a whole number of states, at least one.
-    pub fn trajectory(&self, per_interval: usize, states: &mut [f64]) -> Result<(), PdeError> {
+    /// If `first` has not the length of two fields.
+    pub fn integrate(
+        &self,
+        first: &[f64],
+        intervals: usize,
+        steps_per_interval: usize,
+        mut store: impl FnMut(usize, &[f64]),
+    ) -> Result<(), PdeError> {
         let points = self.fourier.field_len();
-        assert!(!states.is_empty() && states.len().is_multiple_of(2 * points), "a whole number of states");
+        assert_eq!(first.len(), 2 * points, "length of the state");
         let mut scratch = self.fourier.scratch();
         let mut stages = self.etdrk4.stages();
         let len = self.fourier.spectrum_len();
         let mut state = vec![Complex::default(); 2 * len];
+        let mut fields = vec![0.0; 2 * points];
 
-        let (first, later) = states.split_at_mut(2 * points);
         if !first.iter().all(|value| value.is_finite()) {
             return Err(self.failed(0.0, "the initial state is not finite".to_owned()));
         }
@@ -85,8 +90,8 @@ impl GrayScottSolver {
             self.fourier.forward(field, spectrum, &mut scratch);
         }
         let mut steps = 0_u64;
-        for stored in later.chunks_exact_mut(2 * points) {
-            for _ in 0..per_interval {
+        for interval in 0..intervals {
+            for _ in 0..steps_per_interval {
                 let mut fastest = 0.0_f64;
                 self.etdrk4.advance(0.0, &mut state, &mut stages, |_, state, out| {
                     let (a, b) = state.split_at(len);
@@ -110,8 +115,9 @@ impl GrayScottSolver {
                 }
                 steps += 1;
             }
-            let (a, b) = stored.split_at_mut(points);
+            let (a, b) = fields.split_at_mut(points);
             self.fourier.inverse([&state[..len], &state[len..]], [a, b], &mut scratch);
+            store(interval, &fields);
         }
         Ok(())
     }

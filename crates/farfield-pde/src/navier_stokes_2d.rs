@@ -25,13 +25,13 @@ use crate::end_states::{Direction, EndStates, check_trajectory};
 use crate::fixed_steps::FixedSteps;
 use crate::fourier_2d::Fourier2d;
 use crate::options::positive;
-use crate::spectral_grid::spectral_grid;
+use crate::spectral_grid::SpectralGrid;
 use crate::vorticity_solver::VorticitySolver;
 use crate::{Evolution, Family, PdeError, ProblemOptions, SampleKey};
 
 /// The evolution `navier-stokes`: field w.
 pub struct NavierStokes2d {
-    n: usize,
+    grid: SpectralGrid,
     viscosity: f64,
     initial_scale: f64,
     times: FixedSteps,
@@ -50,14 +50,14 @@ impl NavierStokes2d {
     pub const INVERSE: (&'static str, &'static str) =
         ("navier-stokes-inverse", "Navier-Stokes equations: final vorticity to initial vorticity");
 
-    /// Builds the evolution. Options: `n` (128), `horizon` (1), `time_step` (0.1), `solver_step` (0.01),
+    /// Builds the evolution. Options: `n` (128), `solver_n` (`n`), `horizon` (1), `time_step` (0.1), `solver_step` (0.01),
     /// `viscosity` (1e-3), `initial_scale` (1).
     ///
     /// # Errors
-    /// `n` odd or out of range; times that do not divide each other; numbers that are not positive; an
+    /// Sizes that are odd, out of range or do not fit each other; times that do not divide each other; numbers that are not positive; an
     /// option that there is not.
     pub fn new(options: &ProblemOptions) -> Result<Self, PdeError> {
-        let known = ["n", "horizon", "time_step", "solver_step", "viscosity", "initial_scale"];
+        let known = ["n", "solver_n", "horizon", "time_step", "solver_step", "viscosity", "initial_scale"];
         options.only(Self::NAME, &known)?;
         Self::named(Self::NAME, options, 0.1)
     }
@@ -83,23 +83,23 @@ impl NavierStokes2d {
         direction: Direction,
         options: &ProblemOptions,
     ) -> Result<EndStates, PdeError> {
-        options.only(name.0, &["n", "horizon", "solver_step", "viscosity", "initial_scale"])?;
+        options.only(name.0, &["n", "solver_n", "horizon", "solver_step", "viscosity", "initial_scale"])?;
         let evolution = Self::named(name.0, options, f64::INFINITY)?;
         // All wave numbers kept but the mean.
-        let dimensions = (2 * evolution.solver.fourier().cutoff() + 1).pow(2) - 1;
+        let dimensions = ((2 * evolution.solver.fourier().cutoff() + 1).pow(2) - 1).min(evolution.grid.n.pow(2));
         Ok(EndStates::new(name, direction, Box::new(evolution), dimensions))
     }
 
     /// States every `time_step`, or only the ends if that is longer than the horizon.
     fn named(problem: &'static str, options: &ProblemOptions, time_step: f64) -> Result<Self, PdeError> {
-        let n = spectral_grid(problem, options)?;
+        let grid = SpectralGrid::new(problem, options)?;
         let horizon = 1.0;
         let time_step = time_step.min(options.horizon.unwrap_or(horizon));
-        let times = FixedSteps::new(problem, options, [horizon, time_step, 0.01], n * n)?;
+        let times = FixedSteps::new(problem, options, [horizon, time_step, 0.01], grid.n * grid.n)?;
         let viscosity = positive(problem, "viscosity", options.viscosity, 1e-3)?;
         let initial_scale = positive(problem, "initial_scale", options.initial_scale, 1.0)?;
-        let solver = VorticitySolver::new(problem, n, viscosity, times.step());
-        Ok(NavierStokes2d { n, viscosity, initial_scale, times, solver })
+        let solver = VorticitySolver::new(problem, grid.solver_n(), viscosity, times.step());
+        Ok(NavierStokes2d { grid, viscosity, initial_scale, times, solver })
     }
 }
 
@@ -138,7 +138,7 @@ impl Evolution for NavierStokes2d {
     }
 
     fn grid(&self) -> Vec<usize> {
-        vec![self.n; 2]
+        vec![self.grid.n; 2]
     }
 
     fn periodic(&self) -> Vec<bool> {
@@ -161,8 +161,9 @@ impl Evolution for NavierStokes2d {
                 ),
             ),
             ("boundary_condition", "periodic".to_owned()),
-            ("grid", format!("i/{}, i = 0..{} on each axis", self.n, self.n - 1)),
+            ("grid", format!("i/{0}, i = 0..{0} on each axis; {0} is not stored", self.grid.n)),
             ("scheme", format!("Fourier, wave numbers up to {cutoff} (2/3 rule); ETDRK4 in time")),
+            ("solver_grid", format!("{0} x {0} points", self.grid.solver_n())),
             ("order", "4 in time, spectral in space".to_owned()),
             ("solver_step", self.times.step().to_string()),
             (
@@ -180,7 +181,7 @@ impl Evolution for NavierStokes2d {
     }
 
     fn coordinates(&self) -> Vec<Vec<f64>> {
-        vec![(0..self.n).map(|i| i as f64 / self.n as f64).collect(); 2]
+        vec![(0..self.grid.n).map(|i| i as f64 / self.grid.n as f64).collect(); 2]
     }
 
     fn is_linear(&self) -> bool {
@@ -198,12 +199,19 @@ impl Evolution for NavierStokes2d {
         let fourier = self.solver.fourier();
         let mut spectrum = vec![Complex::default(); fourier.spectrum_len()];
         random_vorticity(fourier, self.initial_scale, &mut key.rng(), &mut spectrum);
-        fourier.inverse_one(&spectrum, &mut states[..self.n * self.n], &mut fourier.scratch());
+        let mut first = vec![0.0; fourier.field_len()];
+        fourier.inverse_one(&spectrum, &mut first, &mut fourier.scratch());
+        let size = self.grid.n * self.grid.n;
+        let (stored_first, later) = states.split_at_mut(size);
+        self.grid.store(&first, stored_first);
         let forced = fourier.place(1, 1);
-        self.solver.trajectory(self.times.per_interval, states, |_, out| {
+        let forcing = |_, out: &mut [Complex<f64>]| {
             if let Some(place) = forced {
                 out[place] += Complex::new(0.05, -0.05);
             }
+        };
+        self.solver.integrate(&first, self.times.intervals, self.times.per_interval, forcing, |i, w| {
+            self.grid.store(w, &mut later[i * size..(i + 1) * size]);
         })
     }
 }

@@ -69,38 +69,39 @@ impl VorticitySolver {
         &self.fourier
     }
 
-    /// Integrates from the first state, which is given, and overwrites the others, which follow at
-    /// intervals of `per_interval` steps. A state is w on n x n points, its mean 0. `add_forcing(t, out)` adds
-    /// the spectrum of q at time t. Wave numbers of the first state above [`Fourier2d::cutoff`] take no part.
+    /// Integrates from the vorticity `first`, n x n points of mean 0, over a number of equal intervals and
+    /// calls `store(i, w)` at the end of each, i = 0, 1, ... `add_forcing(t, out)` adds the spectrum of q at
+    /// time t. Wave numbers of the first state above [`Fourier2d::cutoff`] take no part.
     ///
     /// # Errors
     /// [`PdeError::Integration`] if the first state is not finite or the step is too large for the
-    /// velocity, with the time and the step that would do; the states from there on are not written.
+    /// velocity, with the time and the step that would do.
     ///
     /// # Panics
-    /// If `states` is not a whole number of states, at least one.
-    pub fn trajectory(
+    /// If `first` has not the length of a field.
+    pub fn integrate(
         &self,
-        per_interval: usize,
-        states: &mut [f64],
+        first: &[f64],
+        intervals: usize,
+        steps_per_interval: usize,
         mut add_forcing: impl FnMut(f64, &mut [Complex<f64>]),
+        mut store: impl FnMut(usize, &[f64]),
     ) -> Result<(), PdeError> {
-        let points = self.fourier.field_len();
-        assert!(!states.is_empty() && states.len().is_multiple_of(points), "a whole number of states");
+        assert_eq!(first.len(), self.fourier.field_len(), "length of the field");
         let mut scratch = self.fourier.scratch();
         let mut stages = self.etdrk4.stages();
         let zeros = || vec![Complex::default(); self.fourier.spectrum_len()];
         let (mut state, mut u, mut v, mut uv, mut difference) = (zeros(), zeros(), zeros(), zeros(), zeros());
+        let mut field = vec![0.0; first.len()];
 
-        let (first, later) = states.split_at_mut(points);
         if !first.iter().all(|value| value.is_finite()) {
             return Err(self.failed(0.0, "the initial vorticity is not finite".to_owned()));
         }
         self.fourier.forward(first, &mut state, &mut scratch);
         let step = self.etdrk4.step();
         let mut steps = 0_u64;
-        for stored in later.chunks_exact_mut(points) {
-            for _ in 0..per_interval {
+        for interval in 0..intervals {
+            for _ in 0..steps_per_interval {
                 let time = steps as f64 * step;
                 let (mut speed, mut start) = (0.0_f64, None);
                 self.etdrk4.advance(time, &mut state, &mut stages, |time, w, out| {
@@ -129,7 +130,8 @@ impl VorticitySolver {
                 }
                 steps += 1;
             }
-            self.fourier.inverse_one(&state, stored, &mut scratch);
+            self.fourier.inverse_one(&state, &mut field, &mut scratch);
+            store(interval, &field);
         }
         Ok(())
     }

@@ -36,6 +36,16 @@ fn states(n: usize, later: usize, f: impl Fn(f64, f64) -> (f64, f64)) -> Vec<f64
     states
 }
 
+/// Fills in the states after the first.
+fn run(solver: &GrayScottSolver, steps_per_interval: usize, states: &mut [f64]) -> Result<(), PdeError> {
+    let size = 2 * solver.fourier().field_len();
+    let (first, later) = states.split_at_mut(size);
+    let intervals = later.len() / size;
+    solver.integrate(first, intervals, steps_per_interval, |i, state| {
+        later[i * size..(i + 1) * size].copy_from_slice(state);
+    })
+}
+
 /// A smooth state that reacts everywhere.
 fn smooth(x: f64, y: f64) -> (f64, f64) {
     let wave = |k: f64, l: f64, phase: f64| (PI * (k * x + l * y) + phase).cos();
@@ -66,7 +76,7 @@ fn the_order_in_time_is_four() {
     let last = |steps: usize| {
         let solver = GrayScottSolver::new("test", n, end / steps as f64, FEED, KILL);
         let mut states = states(n, 1, smooth);
-        solver.trajectory(steps, &mut states).unwrap();
+        run(&solver, steps, &mut states).unwrap();
         states[2 * n * n..].to_vec()
     };
     let reference = last(2560);
@@ -101,7 +111,7 @@ fn uniform_states_follow_the_reaction_alone() {
     let errors = [30, 60, 120].map(|steps| {
         let solver = GrayScottSolver::new("test", n, 30.0 / steps as f64, FEED, KILL);
         let mut states = states(n, 1, |_, _| (0.7, 0.5));
-        solver.trajectory(steps, &mut states).unwrap();
+        run(&solver, steps, &mut states).unwrap();
         let (a, b) = states[2 * n * n..].split_at(n * n);
         assert!(a.iter().all(|v| (v - a[0]).abs() < 1e-14) && b.iter().all(|v| (v - b[0]).abs() < 1e-14));
         (a[0] - exact.0).abs().max((b[0] - exact.1).abs())
@@ -116,7 +126,7 @@ fn without_b_each_wave_of_a_decays_at_its_rate() {
     let solver = GrayScottSolver::new("test", n, 5.0, FEED, KILL);
     let wave = |x: f64, y: f64| (PI * (3.0 * x - 4.0 * y) + 0.4).cos();
     let mut states = states(n, 1, |x, y| (0.2 + 0.1 * wave(x, y), 0.0));
-    solver.trajectory(20, &mut states).unwrap();
+    run(&solver, 20, &mut states).unwrap();
     let (mean, decay) = ((-100.0 * FEED).exp(), (-100.0 * (FEED + 2e-5 * PI * PI * 25.0)).exp());
     for (a, (x, y)) in states[2 * n * n..].iter().zip(coordinates(n)) {
         assert!((a - (1.0 - 0.8 * mean + 0.1 * decay * wave(x, y))).abs() < 1e-14);
@@ -131,7 +141,7 @@ fn small_b_decays_at_its_rate() {
     let wave = |x: f64, y: f64| (PI * (4.0 * x + y) - 1.0).cos();
     // A B^2 is below 1e-24.
     let mut states = states(n, 1, |x, y| (1.0, 1e-12 * wave(x, y)));
-    solver.trajectory(4, &mut states).unwrap();
+    run(&solver, 4, &mut states).unwrap();
     let decay = (-20.0 * (FEED + KILL + 1e-5 * PI * PI * 17.0)).exp();
     for (b, (x, y)) in states[3 * n * n..].iter().zip(coordinates(n)) {
         assert!((b - 1e-12 * decay * wave(x, y)).abs() < 1e-23);
@@ -144,7 +154,7 @@ fn the_first_step_is_the_stated_equation() {
     let (n, h) = (32, 1e-3);
     let solver = GrayScottSolver::new("test", n, h, FEED, KILL);
     let mut states = states(n, 2, smooth);
-    solver.trajectory(1, &mut states).unwrap();
+    run(&solver, 1, &mut states).unwrap();
     let size = 2 * n * n;
     for (i, (x, y)) in coordinates(n).enumerate() {
         let (a, b) = smooth(x, y);
@@ -170,7 +180,7 @@ fn mass_is_balanced_by_feed_and_kill() {
     let residuals = [32, 64, 128].map(|steps| {
         let solver = GrayScottSolver::new("test", n, end / steps as f64, FEED, KILL);
         let mut states = states(n, steps, smooth);
-        solver.trajectory(1, &mut states).unwrap();
+        run(&solver, 1, &mut states).unwrap();
         let means: Vec<(f64, f64)> =
             states.chunks_exact(size).map(|s| (mean(&s[..n * n]), mean(&s[n * n..]))).collect();
         // Simpson's rule, order 4 as the integrator.
@@ -260,7 +270,7 @@ fn an_unstable_step_is_an_error_that_names_the_time() {
     assert!(message.ends_with("; set solver_step to at most 1") && !message.contains('\n'), "{message}");
 
     let solver = GrayScottSolver::new("test", 8, 1.0, FEED, KILL);
-    let error = solver.trajectory(1, &mut [f64::INFINITY; 256]).unwrap_err().to_string();
+    let error = run(&solver, 1, &mut [f64::INFINITY; 256]).unwrap_err().to_string();
     assert_eq!(error, "test: the integration failed at time 0: the initial state is not finite");
 }
 
@@ -291,4 +301,39 @@ fn maps_are_the_ends_of_the_trajectory_with_the_parameters() {
         let map = problem("gray-scott-forward", &short(n, 40.0, pattern)).unwrap();
         assert_eq!(map.random_dimensions(Family::Paper), dimensions);
     }
+}
+
+#[test]
+fn a_finer_solver_grid_is_stored_at_every_few_points() {
+    let n = 16;
+    let options = ProblemOptions { solver_n: Some(32), ..short(n, 30.0, "all") };
+    let (stored, fine) = (GrayScott2d::new(&options).unwrap(), GrayScott2d::new(&short(32, 30.0, "all")).unwrap());
+    assert_eq!(stored.grid(), [n, n]);
+    let (mut coarse_states, mut fine_states) = (vec![0.0; 4 * 2 * n * n], vec![0.0; 4 * 2 * 32 * 32]);
+    for index in [0, 6] {
+        stored.trajectory(Family::Paper, key(index), &mut [0.0; 2], &mut coarse_states).unwrap();
+        fine.trajectory(Family::Paper, key(index), &mut [0.0; 2], &mut fine_states).unwrap();
+        for (coarse, fine) in coarse_states.chunks_exact(n * n).zip(fine_states.chunks_exact(32 * 32)) {
+            assert!((0..n * n).all(|i| coarse[i] == fine[i / n * 2 * 32 + i % n * 2]));
+        }
+    }
+}
+
+/// Four seconds from a smooth state, before steep fronts form.
+#[test]
+fn the_error_in_space_falls_faster_than_any_power() {
+    let last = |n: usize| {
+        let solver = GrayScottSolver::new("test", n, 0.5, FEED, KILL);
+        let mut states = states(n, 1, smooth);
+        run(&solver, 8, &mut states).unwrap();
+        let stride = n / 8;
+        let every: Vec<f64> = (0..64)
+            .flat_map(|i| [0, n * n].map(|field| states[2 * n * n + field + i / 8 * stride * n + i % 8 * stride]))
+            .collect();
+        every
+    };
+    let reference = last(128);
+    let errors = [32, 48, 64].map(|n| distance(&last(n), &reference));
+    let orders = [(errors[0] / errors[1]).ln() / 1.5_f64.ln(), (errors[1] / errors[2]).ln() / (4.0_f64 / 3.0).ln()];
+    assert!(orders[0] > 5.0 && orders[1] > orders[0] + 1.0, "orders {orders:?}, errors {errors:?}");
 }

@@ -61,10 +61,16 @@ fn bad_options_are_refused_in_one_line() {
         }
         let odd = refusal(name, &ProblemOptions { n: Some(127), ..defaults.clone() });
         assert_eq!(odd, format!("{name}: n = 127: must be even"));
+        let coarse = refusal(name, &ProblemOptions { solver_n: Some(192), ..defaults.clone() });
+        let reason = "does not fit down-sampling to n = 128: solver_n must be a multiple of 128";
+        assert_eq!(coarse, format!("{name}: solver_n = 192: {reason}"));
         let large = refusal(name, &ProblemOptions { n: Some(usize::MAX), ..defaults.clone() });
         assert!(large.ends_with("more than 268435456 points in 2 dimensions"), "{large}");
         let scheme = refusal(name, &ProblemOptions { scheme: Some("spectral".to_owned()), ..defaults.clone() });
-        assert!(scheme.starts_with(&format!("{name}: there is no option `scheme`; it has n, horizon, ")), "{scheme}");
+        assert!(
+            scheme.starts_with(&format!("{name}: there is no option `scheme`; it has n, solver_n, horizon, ")),
+            "{scheme}"
+        );
         for value in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             let message = refusal(name, &ProblemOptions { horizon: Some(value), ..defaults.clone() });
             assert_eq!(message, format!("{name}: horizon = {value}: must be a positive number"));
