@@ -114,6 +114,16 @@ pub enum PdeError {
         /// The length it must have.
         expected: usize,
     },
+    /// The problem has no pattern of this name.
+    #[error("{problem}: unknown pattern `{pattern}`; known: {known}")]
+    UnknownPattern {
+        /// The problem.
+        problem: &'static str,
+        /// The pattern asked for.
+        pattern: String,
+        /// The patterns that exist, separated by commas.
+        known: String,
+    },
 }
 
 /// Why [`generate`](crate::generate) stopped. `E` is the error of the caller's sink.

@@ -2,7 +2,9 @@
 
 use crate::burgers_1d::Burgers1d;
 use crate::family::names;
+use crate::gray_scott_2d::GrayScott2d;
 use crate::heat_1d::Heat1d;
+use crate::navier_stokes_2d::NavierStokes2d;
 use crate::{Family, PdeError, ProblemOptions, SampleKey};
 
 /// An evolution equation with a sampler of initial states and an integrator: a source of
@@ -64,7 +66,12 @@ pub trait Evolution: Send + Sync {
 
 /// Names and titles of the evolution equations, which [`evolution`] builds.
 pub fn evolutions() -> &'static [(&'static str, &'static str)] {
-    &[(Heat1d::NAME, Heat1d::TITLE), (Burgers1d::NAME, Burgers1d::TITLE)]
+    &[
+        (Heat1d::NAME, Heat1d::TITLE),
+        (Burgers1d::NAME, Burgers1d::TITLE),
+        (GrayScott2d::NAME, GrayScott2d::TITLE),
+        (NavierStokes2d::NAME, NavierStokes2d::TITLE),
+    ]
 }
 
 /// Builds an evolution equation by name.
@@ -87,6 +94,8 @@ pub fn evolution(name: &str, options: &ProblemOptions) -> Result<Box<dyn Evoluti
     Ok(match name {
         Heat1d::NAME => Box::new(Heat1d::new(options)?),
         Burgers1d::NAME => Box::new(Burgers1d::new(options)?),
+        GrayScott2d::NAME => Box::new(GrayScott2d::new(options)?),
+        NavierStokes2d::NAME => Box::new(NavierStokes2d::new(options)?),
         _ => {
             let known: Vec<&str> = evolutions().iter().map(|&(name, _)| name).collect();
             return Err(PdeError::UnknownProblem { name: name.to_owned(), known: known.join(", ") });

@@ -52,6 +52,9 @@ pub struct ProblemOptions {
     /// Pattern of the Gray-Scott model: a name, or `all`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pattern: Option<String>,
+    /// Factor on the random first state of the Navier-Stokes equations.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub initial_scale: Option<f64>,
 }
 
 impl ProblemOptions {
@@ -70,6 +73,7 @@ impl ProblemOptions {
             ("tolerance", self.tolerance.is_some()),
             ("solver_step", self.solver_step.is_some()),
             ("pattern", self.pattern.is_some()),
+            ("initial_scale", self.initial_scale.is_some()),
         ];
         match set.iter().find(|&(name, set)| *set && !known.contains(name)) {
             None => Ok(()),
@@ -93,7 +97,7 @@ pub(crate) fn positive(
 }
 
 /// Most points that a grid may have: 2 GiB of f64.
-const MOST_POINTS: u64 = 1 << 28;
+pub(crate) const MOST_POINTS: u64 = 1 << 28;
 /// Fewest points an axis.
 const FEWEST_POINTS: usize = 4;
 

@@ -1,7 +1,9 @@
 //! What a problem is, and the list of those there are.
 
 use crate::family::names;
+use crate::gray_scott_2d::GrayScott2d;
 use crate::helmholtz_2d::Helmholtz2d;
+use crate::navier_stokes_2d::NavierStokes2d;
 use crate::poisson_1d::Poisson1d;
 use crate::poisson_1d_neumann::Poisson1dNeumann;
 use crate::poisson_2d::Poisson2d;
@@ -72,6 +74,10 @@ pub fn problems() -> &'static [(&'static str, &'static str)] {
         (Poisson2dDisk::NAME, Poisson2dDisk::TITLE),
         (Poisson3d::NAME, Poisson3d::TITLE),
         (Helmholtz2d::NAME, Helmholtz2d::TITLE),
+        GrayScott2d::FORWARD,
+        GrayScott2d::INVERSE,
+        NavierStokes2d::FORWARD,
+        NavierStokes2d::INVERSE,
     ]
 }
 
@@ -99,6 +105,10 @@ pub fn problem(name: &str, options: &ProblemOptions) -> Result<Box<dyn Problem>,
         Poisson2dDisk::NAME => Box::new(Poisson2dDisk::new(options)?),
         Poisson3d::NAME => Box::new(Poisson3d::new(options)?),
         Helmholtz2d::NAME => Box::new(Helmholtz2d::new(options)?),
+        name if name == GrayScott2d::FORWARD.0 => Box::new(GrayScott2d::forward_map(options)?),
+        name if name == GrayScott2d::INVERSE.0 => Box::new(GrayScott2d::inverse_map(options)?),
+        name if name == NavierStokes2d::FORWARD.0 => Box::new(NavierStokes2d::forward_map(options)?),
+        name if name == NavierStokes2d::INVERSE.0 => Box::new(NavierStokes2d::inverse_map(options)?),
         _ => {
             let known: Vec<&str> = problems().iter().map(|&(name, _)| name).collect();
             return Err(PdeError::UnknownProblem { name: name.to_owned(), known: known.join(", ") });

@@ -281,7 +281,7 @@ fn covariance_of_neumann_fields_is_the_stated_one() {
 
 #[test]
 fn stored_points_lie_at_their_coordinates() {
-    for &(name, _) in problems() {
+    for &(name, _) in problems().iter().filter(|(name, _)| name.starts_with("poisson-")) {
         let problem = build(name, 30);
         let last = if name.ends_with("neumann") { 29.0 } else { 30.0 };
         assert_eq!(problem.coordinates().len(), problem.grid().len());
