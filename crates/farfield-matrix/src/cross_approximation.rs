@@ -21,7 +21,7 @@ use faer::Mat;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::entries::Entries;
+use crate::entries::{BlockEntries, Entries};
 use crate::error::MatrixError;
 use crate::low_rank::LowRank;
 use crate::scalar::Scalar;
@@ -77,18 +77,56 @@ pub(crate) fn sampled_error<T: Scalar>(
     count: usize,
     rng: &mut ChaCha8Rng,
 ) -> Result<f64, MatrixError> {
-    // Factors row by row: a place reads one row of each.
-    let k = low.rank();
-    let by_rows = |a: &Mat<T>| (0..a.nrows()).flat_map(|i| (0..k).map(move |l| (i, l))).map(|at| a[at]).collect();
-    let (u, v): (Vec<T>, Vec<T>) = (by_rows(&low.u), by_rows(&low.v));
-    let mut sum = 0.0;
-    for _ in 0..count {
-        let (i, j) = (rng.random_range(0..rows.len()), rng.random_range(0..cols.len()));
-        let exact = entries.entry(rows[i], cols[j]);
-        check_finite(&[exact], &rows[i..=i], &cols[j..=j])?;
-        sum += (exact.to_f64() - dot(&u[i * k..(i + 1) * k], &v[j * k..(j + 1) * k])).powi(2);
+    let places = Places::random(rows.len(), cols.len(), count, rng);
+    let exact = places.entries(&*entries.block_of(rows, cols), rows, cols)?;
+    let approximate = places.products((0..low.rank()).map(|l| (low.u.col_as_slice(l), low.v.col_as_slice(l))));
+    Ok(exact.iter().zip(&approximate).map(|(x, y)| (x.to_f64() - y).powi(2)).sum())
+}
+
+/// Random places of a block.
+struct Places {
+    rows: Vec<usize>,
+    cols: Vec<usize>,
+}
+
+impl Places {
+    fn random(m: usize, n: usize, count: usize, rng: &mut ChaCha8Rng) -> Self {
+        let mut places = Self { rows: Vec::with_capacity(count), cols: Vec::with_capacity(count) };
+        for _ in 0..count {
+            places.rows.push(rng.random_range(0..m));
+            places.cols.push(rng.random_range(0..n));
+        }
+        places
     }
-    Ok(sum)
+
+    /// The entries there, of a block with these rows and columns in the user's order.
+    fn entries<T: Scalar>(
+        &self,
+        block: &dyn BlockEntries<T>,
+        rows: &[usize],
+        cols: &[usize],
+    ) -> Result<Vec<T>, MatrixError> {
+        let mut values = vec![T::ZERO; self.rows.len()];
+        block.places(&self.rows, &self.cols, &mut values);
+        match values.iter().position(|x| !Scalar::is_finite(*x)) {
+            None => Ok(values),
+            Some(p) => {
+                let (row, col) = (rows[self.rows[p]], cols[self.cols[p]]);
+                Err(MatrixError::Entry { row, col, value: values[p].to_f64() })
+            }
+        }
+    }
+
+    /// The entries there of the sum of the outer products of `crosses`.
+    fn products<'a, T: Scalar>(&self, crosses: impl Iterator<Item = (&'a [T], &'a [T])>) -> Vec<f64> {
+        let mut sums = vec![0.0; self.rows.len()];
+        for (u, v) in crosses {
+            for ((sum, &i), &j) in sums.iter_mut().zip(&self.rows).zip(&self.cols) {
+                *sum += u[i].to_f64() * v[j].to_f64();
+            }
+        }
+        sums
+    }
 }
 
 /// `Ok` when a block, column by column, is finite.
@@ -102,7 +140,7 @@ pub(crate) fn check_finite<T: Scalar>(values: &[T], rows: &[usize], cols: &[usiz
 }
 
 struct Cross<'a, T> {
-    entries: &'a dyn Entries<T>,
+    block: Box<dyn BlockEntries<T> + 'a>,
     rows: &'a [usize],
     cols: &'a [usize],
     rank: usize,
@@ -119,7 +157,7 @@ struct Cross<'a, T> {
 impl<'a, T: Scalar> Cross<'a, T> {
     fn new(entries: &'a dyn Entries<T>, rows: &'a [usize], cols: &'a [usize], seed: u64) -> Self {
         Self {
-            entries,
+            block: entries.block_of(rows, cols),
             rows,
             cols,
             rank: 0,
@@ -139,7 +177,7 @@ impl<'a, T: Scalar> Cross<'a, T> {
     /// Row `i` of the residual.
     fn residual_row(&self, i: usize) -> Result<Vec<T>, MatrixError> {
         let mut r = vec![T::ZERO; self.cols.len()];
-        self.entries.block(&self.rows[i..=i], self.cols, &mut r);
+        self.block.row(i, &mut r);
         check_finite(&r, &self.rows[i..=i], self.cols)?;
         for (u, v) in self.u.chunks_exact(self.rows.len()).zip(self.v.chunks_exact(self.cols.len())) {
             subtract(&mut r, u[i], v);
@@ -150,7 +188,7 @@ impl<'a, T: Scalar> Cross<'a, T> {
     /// Column `j` of the residual.
     fn residual_col(&self, j: usize) -> Result<Vec<T>, MatrixError> {
         let mut r = vec![T::ZERO; self.rows.len()];
-        self.entries.block(self.rows, &self.cols[j..=j], &mut r);
+        self.block.col(j, &mut r);
         check_finite(&r, self.rows, &self.cols[j..=j])?;
         for (u, v) in self.u.chunks_exact(self.rows.len()).zip(self.v.chunks_exact(self.cols.len())) {
             subtract(&mut r, v[j], u);
@@ -216,11 +254,10 @@ impl<'a, T: Scalar> Cross<'a, T> {
         // Mean squares of the errors at random places, in random rows and in random columns, and the worst error with its row.
         let mut estimates = [0.0f64; 3];
         let mut worst = (0.0f64, 0);
-        for _ in 0..places {
-            let (i, j) = (self.rng.random_range(0..m), self.rng.random_range(0..n));
-            let exact = self.entries.entry(self.rows[i], self.cols[j]);
-            check_finite(&[exact], &self.rows[i..=i], &self.cols[j..=j])?;
-            let sum: f64 = (0..self.rank).map(|l| self.u[l * m + i].to_f64() * self.v[l * n + j].to_f64()).sum();
+        let sample = Places::random(m, n, places, &mut self.rng);
+        let exact = sample.entries(&*self.block, self.rows, self.cols)?;
+        let sums = sample.products(self.u.chunks_exact(m).zip(self.v.chunks_exact(n)));
+        for ((&i, exact), sum) in sample.rows.iter().zip(exact).zip(sums) {
             let error = (exact.to_f64() - sum).abs();
             estimates[0] += error * error / places as f64;
             if error > worst.0 && !self.used_rows[i] {

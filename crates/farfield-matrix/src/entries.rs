@@ -24,6 +24,52 @@ pub trait Entries<T: Scalar>: Sync {
             }
         }
     }
+
+    /// Whether the matrix equals its transpose but for rounding. A build on equal trees may then look at one half and mirror it.
+    fn is_symmetric(&self) -> bool {
+        false
+    }
+
+    /// The block of `rows` and `cols`, to be asked for in pieces. By default each piece is asked for from the whole; a source that has to prepare
+    /// its rows and columns (a kernel gathers points) can do so once.
+    fn block_of<'a>(&'a self, rows: &'a [usize], cols: &'a [usize]) -> Box<dyn BlockEntries<T> + 'a> {
+        Box::new(Pieces { entries: self, rows, cols })
+    }
+}
+
+/// One block of a matrix, asked for in pieces. Rows and columns count from the first of the block.
+pub trait BlockEntries<T: Scalar> {
+    /// All entries of row `i`.
+    fn row(&self, i: usize, out: &mut [T]);
+
+    /// All entries of column `j`.
+    fn col(&self, j: usize, out: &mut [T]);
+
+    /// The entries `(rows[k], cols[k])`.
+    fn places(&self, rows: &[usize], cols: &[usize], out: &mut [T]);
+}
+
+/// The pieces of a block, each asked for from the whole matrix.
+struct Pieces<'a, E: ?Sized> {
+    entries: &'a E,
+    rows: &'a [usize],
+    cols: &'a [usize],
+}
+
+impl<T: Scalar, E: Entries<T> + ?Sized> BlockEntries<T> for Pieces<'_, E> {
+    fn row(&self, i: usize, out: &mut [T]) {
+        self.entries.block(&self.rows[i..=i], self.cols, out);
+    }
+
+    fn col(&self, j: usize, out: &mut [T]) {
+        self.entries.block(self.rows, &self.cols[j..=j], out);
+    }
+
+    fn places(&self, rows: &[usize], cols: &[usize], out: &mut [T]) {
+        for ((&i, &j), out) in rows.iter().zip(cols).zip(out) {
+            *out = self.entries.entry(self.rows[i], self.cols[j]);
+        }
+    }
 }
 
 impl<T: Scalar> Entries<T> for Matrix<T> {

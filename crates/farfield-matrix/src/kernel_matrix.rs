@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use farfield_kernels::{PointBlock, PointCloud, Radial};
 
-use crate::entries::Entries;
+use crate::entries::{BlockEntries, Entries};
 use crate::error::MatrixError;
 use crate::kernel_functions::Kernel;
 use crate::points::Points;
@@ -198,5 +198,41 @@ impl<T: Scalar> Entries<T> for KernelMatrix<T> {
         // One row is stored as one column is, and the distance has no direction: vectors run along the columns then.
         let (x, y) = if rows.len() == 1 { (y, x) } else { (x, y) };
         self.evaluator.block(x.all(), y.all(), out);
+    }
+
+    fn is_symmetric(&self) -> bool {
+        self.symmetric
+    }
+
+    fn block_of<'a>(&'a self, rows: &'a [usize], cols: &'a [usize]) -> Box<dyn BlockEntries<T> + 'a> {
+        let origin = PointCloud::new(self.rows.dim(), 1, |_, _| T::ZERO);
+        let (rows, cols) = (self.row_cloud.gather(rows), self.col_cloud.gather(cols));
+        Box::new(KernelBlock { evaluator: &self.evaluator, rows, cols, origin })
+    }
+}
+
+/// The points of a block, side by side.
+struct KernelBlock<'a, T> {
+    evaluator: &'a Evaluator,
+    rows: PointCloud<T>,
+    cols: PointCloud<T>,
+    origin: PointCloud<T>,
+}
+
+impl<T: Scalar> BlockEntries<T> for KernelBlock<'_, T> {
+    fn row(&self, i: usize, out: &mut [T]) {
+        self.evaluator.block(self.cols.all(), self.rows.range(i..i + 1), out);
+    }
+
+    fn col(&self, j: usize, out: &mut [T]) {
+        self.evaluator.block(self.rows.all(), self.cols.range(j..j + 1), out);
+    }
+
+    fn places(&self, rows: &[usize], cols: &[usize], out: &mut [T]) {
+        // As the entries of the differences against the origin, so that vectors run along the places.
+        let differences = PointCloud::new(self.rows.dim(), rows.len(), |p, k| {
+            self.rows.coordinate(rows[p], k) - self.cols.coordinate(cols[p], k)
+        });
+        self.evaluator.block(differences.all(), self.origin.all(), out);
     }
 }

@@ -83,7 +83,7 @@ pub use block_tree::{Admissibility, BlockCluster, BlockKind, BlockTree, Leaf};
 pub use certificate::{Bound, Certificate, Confidence, LevelRanks};
 pub use cluster_tree::{Cluster, ClusterTree, Nested, Splitting};
 pub use condition::{condition_1_estimate, norm_1_estimate};
-pub use entries::{Entries, EntryFn};
+pub use entries::{BlockEntries, Entries, EntryFn};
 pub use error::MatrixError;
 pub use farfield_kernels::{HssLayout, LayoutError, NodeShape};
 pub use h2::{H2Basis, H2Matrix, H2Options, H2Storage};

@@ -25,7 +25,12 @@
 //! So `M <= sum_b X_b / (1 - t)` with `t = sqrt(2 K ln(1 / failure) / q)`, but for the stated probability. The assumption (K = 16) is the price of not looking at all
 //! entries: no bound from few entries holds for a residual that is zero but for one of them. A block whose own estimate exceeds its tolerance is
 //! compressed again from all entries, and the others are sampled anew, at new places; failures of the rounds add up to the one stated.
+//!
+//! # Symmetry
+//! Where the entries say that they are symmetric and rows and columns are one tree, one of each two blocks that mirror each other is built, and the other is its
+//! transpose; its error counts twice.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -173,14 +178,35 @@ impl<T: Scalar> Builder<'_, T> {
         (self.rows.indices(block.row), self.cols.indices(block.col))
     }
 
+    /// For each block of the tree the one that is its transpose, when the matrix is symmetric and that block comes earlier.
+    fn mirrors(&self) -> Vec<Option<usize>> {
+        let blocks = self.tree.blocks();
+        if !self.entries.is_symmetric() || !std::ptr::eq(self.rows, self.cols) {
+            return vec![None; blocks.len()];
+        }
+        let number: HashMap<(usize, usize), usize> =
+            blocks.iter().enumerate().map(|(i, block)| ((block.row, block.col), i)).collect();
+        let mirror = |i: usize| {
+            let other = *number.get(&(blocks[i].col, blocks[i].row))?;
+            (other < i && blocks[other].kind == blocks[i].kind).then_some(other)
+        };
+        (0..blocks.len()).map(mirror).collect()
+    }
+
     /// All leaves, a bound on the error, and the norm of the result.
     fn blocks(&self, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<(Leaves<T>, Bound, f64), MatrixError> {
+        let mirrors = self.mirrors();
+        let sources: HashSet<usize> = mirrors.iter().flatten().copied().collect();
+        let times = |blocks: &[usize]| blocks.iter().map(|i| 1 + usize::from(sources.contains(i))).collect();
+        // What is computed: one of each two that mirror each other.
         let of = |kind: BlockKind| -> Vec<usize> {
-            self.tree.leaves().filter(|(_, block)| block.kind == kind).map(|(i, _)| i).collect()
+            let leaves = self.tree.leaves().filter(|(i, block)| block.kind == kind && mirrors[*i].is_none());
+            leaves.map(|(i, _)| i).collect()
         };
         let (near, far) = (of(BlockKind::Dense), of(BlockKind::LowRank));
-        let entries: usize = near.iter().map(|&i| self.indices(i).0.len() * self.indices(i).1.len()).sum();
-        self.spend(entries)?;
+        let (near_times, far_times): (Vec<usize>, Vec<usize>) = (times(&near), times(&far));
+        let size = |&i: &usize| self.indices(i).0.len() * self.indices(i).1.len();
+        self.spend(near.iter().zip(&near_times).map(|(i, times)| times * size(i)).sum())?;
         let (done, total) = (AtomicUsize::new(0), near.len() + far.len());
         let tick = || progress(done.fetch_add(1, Ordering::Relaxed) + 1, total);
         let dense: Result<Vec<Mat<T>>, MatrixError> = near
@@ -192,8 +218,9 @@ impl<T: Scalar> Builder<'_, T> {
             })
             .collect();
         let dense = dense?;
-        let near_squares: f64 = dense.iter().map(|a| norm_frobenius(a.as_ref()).powi(2)).sum();
-        let allowed = self.allowed(near_squares.sqrt(), &far);
+        let near_squares: f64 =
+            dense.iter().zip(&near_times).map(|(a, &times)| times as f64 * norm_frobenius(a.as_ref()).powi(2)).sum();
+        let allowed = self.allowed(near_squares.sqrt(), &far, &far_times);
         let mut blocks: Leaves<T> = Vec::new();
         blocks.resize_with(self.tree.blocks().len(), || None);
         for (&i, a) in near.iter().zip(dense) {
@@ -201,20 +228,24 @@ impl<T: Scalar> Builder<'_, T> {
         }
         let compressed: Result<Vec<Compressed<T>>, MatrixError> = far
             .par_iter()
-            .map(|&i| {
+            .zip(&far_times)
+            .map(|(&i, times)| {
                 let compressed = self.compress(i, allowed, 1.0)?;
-                self.spend(compressed.block.stored())?;
+                self.spend(times * compressed.block.stored())?;
                 tick();
                 Ok(compressed)
             })
             .collect();
         let mut compressed = compressed?;
-        let mut bound = self.bound(&far, &mut compressed, allowed, 0)?;
+        let mut bound = self.bound(&far, &far_times, &mut compressed, allowed, 0)?;
         // The V of a compressed block has orthonormal columns.
         let norm = |far: &[Compressed<T>]| {
-            let squares = far.iter().map(|c| match &c.block {
-                Block::LowRank(low) => norm_frobenius(low.u.as_ref()).powi(2),
-                other => other.norm_squared(),
+            let squares = far.iter().zip(&far_times).map(|(c, &times)| {
+                times as f64
+                    * match &c.block {
+                        Block::LowRank(low) => norm_frobenius(low.u.as_ref()).powi(2),
+                        other => other.norm_squared(),
+                    }
             });
             (near_squares + squares.sum::<f64>()).sqrt()
         };
@@ -226,18 +257,28 @@ impl<T: Scalar> Builder<'_, T> {
                 .map(|(&i, c)| if c.error.is_none() { self.compress(i, allowed, TIGHTER) } else { Ok(c) })
                 .collect();
             compressed = tighter?;
-            bound = self.bound(&far, &mut compressed, allowed, ROUNDS)?;
+            bound = self.bound(&far, &far_times, &mut compressed, allowed, ROUNDS)?;
         }
         let norm = norm(&compressed);
         for (&i, compressed) in far.iter().zip(compressed) {
             blocks[i] = Some(compressed.block);
         }
+        let copies: Leaves<T> = mirrors
+            .par_iter()
+            .map(|source| source.and_then(|source| blocks[source].as_ref()).map(Block::transpose))
+            .collect();
+        for (block, copy) in blocks.iter_mut().zip(copies) {
+            if copy.is_some() {
+                *block = copy;
+            }
+        }
         Ok((blocks, bound, norm))
     }
 
-    fn allowed(&self, near: f64, far: &[usize]) -> Allowed {
+    fn allowed(&self, near: f64, far: &[usize], times: &[usize]) -> Allowed {
         let accuracy = &self.options.accuracy;
-        let sides: usize = far.iter().map(|&i| self.indices(i).0.len() + self.indices(i).1.len()).sum();
+        let sides: usize =
+            far.iter().zip(times).map(|(&i, times)| times * (self.indices(i).0.len() + self.indices(i).1.len())).sum();
         if !accuracy.is_relative() {
             Allowed::Absolute(accuracy.tolerance() / (sides as f64).sqrt())
         } else if self.options.division == Division::Global && near > 0.0 {
@@ -349,6 +390,7 @@ impl<T: Scalar> Builder<'_, T> {
     fn bound(
         &self,
         far: &[usize],
+        times: &[usize],
         compressed: &mut [Compressed<T>],
         allowed: Allowed,
         first_round: usize,
@@ -378,12 +420,13 @@ impl<T: Scalar> Builder<'_, T> {
             let estimates = estimates?;
             let sampled = compressed.iter().any(|c| c.error.is_none());
             if !sampled {
-                return Ok(Bound::proven(estimates.iter().map(|e| e.0).sum::<f64>().sqrt()));
+                let sum: f64 = estimates.iter().zip(times).map(|(e, &times)| times as f64 * e.0).sum();
+                return Ok(Bound::proven(sum.sqrt()));
             }
             if round + 1 == ROUNDS || estimates.iter().all(|(_, missed)| !missed) {
                 let (mut known, mut estimated) = (0.0, 0.0);
-                for (c, (square, _)) in compressed.iter().zip(&estimates) {
-                    *(if c.error.is_some() { &mut known } else { &mut estimated }) += square;
+                for ((c, (square, _)), &times) in compressed.iter().zip(&estimates).zip(times) {
+                    *(if c.error.is_some() { &mut known } else { &mut estimated }) += times as f64 * square;
                 }
                 return Ok(Bound::probabilistic((known + estimated / slack).sqrt(), FAILURE));
             }
