@@ -75,6 +75,7 @@ mod norms;
 mod operator;
 mod points;
 pub mod rank_growth;
+mod sampled_error;
 mod scalar;
 
 pub use accuracy::Accuracy;

@@ -1,6 +1,6 @@
 //! What a thousand trials may show of a certificate with a stated probability of failure.
 
-use farfield_matrix::{Bound, Confidence};
+use farfield_matrix::{Bound, Certificate, Confidence};
 
 /// The smallest `k` with `P(X <= k) >= level` for `X` binomial: `trials` independent trials that fail with probability `rate`.
 pub fn binomial_quantile(trials: usize, rate: f64, level: f64) -> usize {
@@ -20,12 +20,17 @@ pub fn binomial_quantile(trials: usize, rate: f64, level: f64) -> usize {
 #[derive(Default)]
 pub struct Trials {
     bounds: Vec<(Bound, f64)>,
+    /// Bound over error, where there is an error beyond rounding.
+    ratios: Vec<f64>,
 }
 
 impl Trials {
     /// A bound and the true error.
-    pub fn push(&mut self, bound: Bound, error: f64) {
-        self.bounds.push((bound, error));
+    pub fn push(&mut self, certificate: &Certificate, error: f64) {
+        self.bounds.push((certificate.frobenius, error));
+        if error > 1e-13 * certificate.norm {
+            self.ratios.push(certificate.frobenius.value / error);
+        }
     }
 
     pub fn len(&self) -> usize {
@@ -51,9 +56,9 @@ impl Trials {
         self.bounds.iter().filter(|(bound, _)| bound.confidence != Confidence::Proven).count()
     }
 
-    /// Median of bound over error, where there is an error.
+    /// Median of bound over error, where there is an error beyond rounding.
     pub fn median_ratio(&self) -> f64 {
-        let mut ratios: Vec<f64> = self.bounds.iter().filter(|b| b.1 > 0.0).map(|b| b.0.value / b.1).collect();
+        let mut ratios = self.ratios.clone();
         ratios.sort_by(f64::total_cmp);
         ratios[ratios.len() / 2]
     }

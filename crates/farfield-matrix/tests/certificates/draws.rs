@@ -63,10 +63,12 @@ pub fn kernel_matrix(random: &mut ChaCha8Rng, p: &Points) -> (String, Matrix<f64
         6 => 1.0 / (r * r + soft * soft),
         _ => r.powi(3) - c * r,
     };
-    let entry = |i: usize, j: usize| {
-        f(gap(p, i, p, j)) * (1.0 + skew * p.point(j)[0]) + if i == j { diagonal } else { 0.0 }
-    };
-    (format!("kernel {kind}, c = {c:.3}, softening {soft:.2e}, skew {skew:.2}, diagonal {diagonal:.2}"), Matrix::from_fn(n, n, entry))
+    let entry =
+        |i: usize, j: usize| f(gap(p, i, p, j)) * (1.0 + skew * p.point(j)[0]) + if i == j { diagonal } else { 0.0 };
+    (
+        format!("kernel {kind}, c = {c:.3}, softening {soft:.2e}, skew {skew:.2}, diagonal {diagonal:.2}"),
+        Matrix::from_fn(n, n, entry),
+    )
 }
 
 /// Kernel matrices mostly; structured, decaying and random matrices for the rest.

@@ -9,14 +9,14 @@ use rand::RngExt;
 use super::cases::*;
 use super::draws::{any, log_uniform};
 
-fn thousand(name: &str, mut trial: impl FnMut(u64) -> Option<(Bound, f64)>) {
+fn thousand(name: &str, mut trial: impl FnMut(u64) -> Option<(Certificate, f64)>) {
     let mut trials = Trials::default();
     for seed in 0..1000 {
-        if let Some((bound, error)) = trial(seed) {
-            if error > bound.value {
-                println!("{name}, trial {seed}: {error:e} above {:e}", bound.value);
+        if let Some((certificate, error)) = trial(seed) {
+            if error > certificate.frobenius.value {
+                println!("{name}, trial {seed}: {error:e} above {:e}", certificate.frobenius.value);
             }
-            trials.push(bound, error);
+            trials.push(&certificate, error);
         }
     }
     trials.check(name, 950);
@@ -24,7 +24,7 @@ fn thousand(name: &str, mut trial: impl FnMut(u64) -> Option<(Bound, f64)>) {
 
 #[test]
 fn hss_of_products() {
-    for (probes, failure) in [(16, 1e-6), (4, 0.1), (2, 0.5)] {
+    for (probes, failure) in [(16, 1e-6), (8, 0.5), (4, 0.1)] {
         thousand(&format!("HSS, products, {probes} probes"), |seed| {
             let mut random = rng(seed);
             let n = random.random_range(24..72);
@@ -34,7 +34,7 @@ fn hss_of_products() {
             match Hss::from_products(&draw.a, &draw.tree, &draw.tree, &relative(tol), &options) {
                 Ok(built) => {
                     assert!(built.certificate.frobenius.value <= tol * draw.a.norm_frobenius());
-                    Some((built.certificate.frobenius, distance(&built.matrix.to_dense(), &draw.a)))
+                    Some((built.certificate, distance(&built.matrix.to_dense(), &draw.a)))
                 }
                 Err(MatrixError::Tolerance { .. }) => None,
                 Err(error) => panic!("{}: {error}", draw.name),
@@ -53,7 +53,7 @@ fn hodlr_by_peeling() {
         match Hodlr::from_products(&draw.a, draw.tree.clone(), relative(tol), seed) {
             Ok((h, c)) => {
                 assert!(c.frobenius.value <= tol * draw.a.norm_frobenius());
-                Some((c.frobenius, distance(&h.to_dense(), &draw.a)))
+                Some((c, distance(&h.to_dense(), &draw.a)))
             }
             Err(MatrixError::Tolerance { .. }) => None,
             Err(error) => panic!("{}: {error}", draw.name),
@@ -78,7 +78,7 @@ fn products_of_hmatrices() {
         let (h, _, tol) = random_hmatrix(seed)?;
         let full = h.to_dense();
         match h.multiply(&h, Admissibility::Weak, &relative(tol), seed) {
-            Ok((c, certificate)) => Some((certificate.frobenius, distance(&c.to_dense(), &times(&full, &full)))),
+            Ok((c, certificate)) => Some((certificate, distance(&c.to_dense(), &times(&full, &full)))),
             Err(MatrixError::Tolerance { .. }) => None,
             Err(error) => panic!("{error}"),
         }
@@ -103,7 +103,7 @@ fn factors_of_hmatrices() {
                 let product = dense.partial_piv_lu().inverse();
                 let full = h.to_dense();
                 let error = distance(&Matrix::from_fn(n, n, |i, j| product[(i, j)]), &full);
-                Some((certificate.frobenius, (error - 1e-13 * full.norm_frobenius()).max(0.0)))
+                Some((certificate, (error - 1e-13 * full.norm_frobenius()).max(0.0)))
             }
             Err(MatrixError::Tolerance { .. }) => None,
             Err(error) => panic!("{error}"),

@@ -13,7 +13,7 @@ fn thousand(name: &str, mut trial: impl FnMut(u64) -> Option<(Certificate, f64)>
         if let Some((certificate, error)) = trial(seed) {
             assert_eq!(certificate.frobenius.confidence, Confidence::Proven, "{name}, trial {seed}");
             assert!(certificate.spectral.value <= certificate.frobenius.value);
-            trials.push(certificate.frobenius, error);
+            trials.push(&certificate, error);
         }
     }
     trials.check(name, 990);

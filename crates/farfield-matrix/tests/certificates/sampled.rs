@@ -18,14 +18,14 @@ fn tolerance(random: &mut ChaCha8Rng) -> f64 {
     log_uniform(random, 1e-9, 0.1)
 }
 
-fn thousand(name: &str, mut trial: impl FnMut(u64) -> Option<(Bound, f64)>) {
+fn thousand(name: &str, mut trial: impl FnMut(u64) -> Option<(Certificate, f64)>) {
     let mut trials = Trials::default();
     for seed in 0..1000 {
-        if let Some((bound, error)) = trial(seed) {
-            if error > bound.value {
-                println!("{name}, trial {seed}: {error:e} above {:e}", bound.value);
+        if let Some((certificate, error)) = trial(seed) {
+            if error > certificate.frobenius.value {
+                println!("{name}, trial {seed}: {error:e} above {:e}", certificate.frobenius.value);
             }
-            trials.push(bound, error);
+            trials.push(&certificate, error);
         }
     }
     trials.check(name, 950);
@@ -45,7 +45,7 @@ fn hodlr_of_entries() {
         match Hodlr::from_entries(&a, tree, relative(tol), seed) {
             Ok((h, c)) => {
                 assert!(c.frobenius.value <= tol * a.norm_frobenius() * 1.001, "{name}");
-                Some((c.frobenius, compared(&h.to_dense(), &a)))
+                Some((c, compared(&h.to_dense(), &a)))
             }
             Err(MatrixError::Tolerance { .. }) => None,
             Err(error) => panic!("{name}: {error}"),
@@ -62,7 +62,7 @@ fn hss_of_entries() {
             let tol = tolerance(&mut random);
             let options = SkeletonOptions { seed, failure, check_rows: 16, ..SkeletonOptions::default() };
             match Hss::from_entries(&a, &tree, &tree, &relative(tol), &options) {
-                Ok((h, c)) => Some((c.frobenius, compared(&h.to_dense(), &a))),
+                Ok((h, c)) => Some((c, compared(&h.to_dense(), &a))),
                 Err(MatrixError::Tolerance { .. }) => None,
                 Err(error) => panic!("{name}: {error}"),
             }
@@ -82,7 +82,7 @@ fn hmatrices_of_some_entries() {
             let eta = random.random_range(0.5..3.0);
             let admissibility = if weak { Admissibility::Weak } else { Admissibility::Strong { eta } };
             match HMatrix::build(&a, &tree, &tree, admissibility, &options) {
-                Ok((h, c)) => Some((c.frobenius, compared(&h.to_dense(), &a))),
+                Ok((h, c)) => Some((c, compared(&h.to_dense(), &a))),
                 Err(MatrixError::Tolerance { .. }) => None,
                 Err(error) => panic!("{name}: {error}"),
             }
@@ -115,7 +115,7 @@ fn one_large_block() {
         let tol = tolerance(&mut random);
         let options = HMatrixOptions { seed, ..HMatrixOptions::new(relative(tol)) };
         match HMatrix::build(&a, &rows, &cols, Admissibility::Custom(&|_, _| true), &options) {
-            Ok((h, c)) => Some((c.frobenius, compared(&h.to_dense(), &a))),
+            Ok((h, c)) => Some((c, compared(&h.to_dense(), &a))),
             Err(MatrixError::Tolerance { .. }) => None,
             Err(error) => panic!("{error}"),
         }
@@ -144,7 +144,7 @@ fn h2_trials(name: &str, basis: H2Basis, failure: f64) {
         let leaf_size = random.random_range(4..20);
         let options = H2Options { basis, failure, leaf_size, seed, ..H2Options::new(relative(tol)) };
         match H2Matrix::from_kernel(&kernel, &options) {
-            Ok((h, c)) => Some((c.frobenius, compared(&h.to_dense(), &a))),
+            Ok((h, c)) => Some((c, compared(&h.to_dense(), &a))),
             Err(MatrixError::Tolerance { .. }) => None,
             Err(error) => panic!("{error}"),
         }
@@ -172,7 +172,7 @@ fn h2_of_entries() {
         let tol = tolerance(&mut random);
         let options = H2Options { failure: 1e-2, seed, ..H2Options::new(relative(tol)) };
         match H2Matrix::from_entries(&a, tree.clone(), tree, &options) {
-            Ok((h, c)) => Some((c.frobenius, compared(&h.to_dense(), &a))),
+            Ok((h, c)) => Some((c, compared(&h.to_dense(), &a))),
             Err(MatrixError::Tolerance { .. }) => None,
             Err(error) => panic!("{name}: {error}"),
         }
