@@ -71,6 +71,7 @@ mod linalg;
 mod log_determinant;
 mod low_rank;
 mod matrix;
+mod matvec;
 mod norms;
 mod operator;
 mod points;

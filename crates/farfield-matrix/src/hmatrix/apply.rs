@@ -9,10 +9,10 @@ use rayon::prelude::*;
 
 use super::HMatrix;
 use super::block::Block;
-use super::matvec::{add_matvec, add_matvec_transpose};
 use crate::error::MatrixError;
 use crate::linalg::add_product;
 use crate::matrix::Matrix;
+use crate::matvec::{add_matvec, add_matvec_transpose};
 use crate::operator::{LinearOperator, check_rows};
 use crate::scalar::Scalar;
 

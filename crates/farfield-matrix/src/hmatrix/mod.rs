@@ -17,7 +17,6 @@ mod dense_factor;
 mod error_of_factors;
 mod extract;
 mod lu;
-mod matvec;
 mod multiply;
 mod options;
 mod sketch;

@@ -102,12 +102,12 @@ impl<T: Scalar> Hss<T> {
         if !Scalar::is_finite(factor) {
             return Err(MatrixError::Factor { value: factor.to_f64() });
         }
-        let mut out = self.clone();
+        let mut data = self.data.clone();
         for node in self.layout.nodes() {
-            for x in &mut out.data[node.d.range()] {
+            for x in &mut data[node.d.range()] {
                 *x *= factor;
             }
         }
-        out.checked("multiple of an HSS matrix")
+        self.with_data(data, "multiple of an HSS matrix")
     }
 }

@@ -42,6 +42,7 @@ impl<T: Scalar> Hss<T> {
             cols: self.cols.clone(),
             layout: self.layout.clone(),
             data: self.data.iter().map(|x| x.to_f64()).collect(),
+            hollow: self.hollow.clone(),
         }
     }
 }

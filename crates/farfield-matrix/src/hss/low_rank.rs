@@ -88,12 +88,12 @@ impl<T: Scalar> Hss<T> {
         if !Scalar::is_finite(s) {
             return Err(MatrixError::Factor { value: s.to_f64() });
         }
-        let mut out = self.clone();
+        let mut data = self.data.clone();
         for node in self.layout.nodes().iter().filter(|node| node.is_leaf()) {
             for i in 0..node.d.rows {
-                out.data[node.d.offset + i * node.d.cols + i] += s;
+                data[node.d.offset + i * node.d.cols + i] += s;
             }
         }
-        out.checked("shifted HSS matrix")
+        self.with_data(data, "shifted HSS matrix")
     }
 }

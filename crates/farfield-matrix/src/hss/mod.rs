@@ -39,6 +39,7 @@ mod functions;
 mod least_squares;
 mod low_rank;
 mod multiply;
+mod one_vector;
 mod orthonormal;
 mod passes;
 mod recompress;
@@ -78,6 +79,8 @@ pub struct Hss<T> {
     cols: Arc<ClusterTree>,
     layout: Arc<HssLayout>,
     data: Vec<T>,
+    /// For each node whether its `D` couples no child with itself: what products with one vector need not read.
+    hollow: Arc<[bool]>,
 }
 
 /// The blocks of one node, as the algorithms make them. `u` and `v` of the root have no columns.
@@ -122,7 +125,7 @@ impl<T: Scalar> Hss<T> {
             let reason = "the row tree, the column tree and the layout of an HSS matrix differ".to_owned();
             return Err(MatrixError::Tree { reason });
         }
-        Self { rows, cols, layout, data }.checked("parameters of an HSS matrix")
+        Self::checked(rows, cols, layout, data, "parameters of an HSS matrix")
     }
 
     /// The matrix with these blocks, one a cluster. The number of columns of `u` and `v` are the ranks; blocks above
@@ -156,7 +159,7 @@ impl<T: Scalar> Hss<T> {
                 }
             }
         }
-        Self { rows, cols, layout: Arc::new(layout), data }.checked("blocks of an HSS matrix")
+        Self::checked(rows, cols, Arc::new(layout), data, "blocks of an HSS matrix")
     }
 
     /// The zero matrix.
@@ -254,12 +257,24 @@ impl<T: Scalar> Hss<T> {
         MatRef::from_row_major_slice(&self.data[block.range()], block.rows, block.cols)
     }
 
-    /// The same matrix when all of its parameters are finite.
-    fn checked(self, what: &'static str) -> Result<Self, MatrixError> {
-        match self.data.iter().position(|x| !Scalar::is_finite(*x)) {
-            None => Ok(self),
-            Some(index) => Err(non_finite(what, &self.layout, index, self.data[index].to_f64())),
+    /// The matrix with the same trees and layout and other parameters, when all of them are finite.
+    fn with_data(&self, data: Vec<T>, what: &'static str) -> Result<Self, MatrixError> {
+        Self::checked(self.rows.clone(), self.cols.clone(), self.layout.clone(), data, what)
+    }
+
+    /// The matrix when all of its parameters are finite. Trees, layout and number of parameters fit each other.
+    fn checked(
+        rows: Arc<ClusterTree>,
+        cols: Arc<ClusterTree>,
+        layout: Arc<HssLayout>,
+        data: Vec<T>,
+        what: &'static str,
+    ) -> Result<Self, MatrixError> {
+        if let Some(index) = data.iter().position(|x| !Scalar::is_finite(*x)) {
+            return Err(non_finite(what, &layout, index, data[index].to_f64()));
         }
+        let hollow = one_vector::hollow_nodes(&layout, &data).into();
+        Ok(Self { rows, cols, layout, data, hollow })
     }
 }
 

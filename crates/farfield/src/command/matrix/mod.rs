@@ -2,6 +2,7 @@
 
 mod any_matrix;
 mod apply;
+mod bench;
 mod build;
 mod info;
 mod plot;
@@ -31,6 +32,8 @@ pub enum MatrixCommand {
     Solve(solve::SolveArgs),
     /// Draw the block structure, coloured by rank.
     Plot(plot::PlotArgs),
+    /// Time the matrices on which hierarchical libraries are compared.
+    Bench(bench::BenchArgs),
 }
 
 /// Runs the command.
@@ -41,6 +44,7 @@ pub fn run(command: &MatrixCommand) -> Result<()> {
         MatrixCommand::Apply(args) => apply::run(args),
         MatrixCommand::Solve(args) => solve::run(args),
         MatrixCommand::Plot(args) => plot::run(args),
+        MatrixCommand::Bench(args) => bench::run(args),
     }
 }
 
