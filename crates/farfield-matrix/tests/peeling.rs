@@ -4,7 +4,6 @@ mod cases;
 
 use cases::*;
 use farfield_matrix::{ClusterTree, Confidence, Hodlr, LinearOperator, Matrix, MatrixError, Nested};
-use rand::RngExt;
 
 fn structured(n: usize) -> Vec<(&'static str, Matrix<f64>)> {
     let x = |i: usize| (i as f64 + 0.5) / n as f64;
@@ -77,25 +76,6 @@ fn the_same_seed_gives_the_same_bits_and_another_the_same_matrix() {
         |seed| Hodlr::from_products(&a, ClusterTree::bisection(100, 10).unwrap(), relative(1e-6), seed).unwrap();
     assert!(build(1) == build(1));
     assert!(build(1).0 != build(2).0 && distance(&build(1).0.to_dense(), &build(2).0.to_dense()) < 1e-5);
-}
-
-#[test]
-fn certificates_hold_in_many_trials() {
-    let n = 40;
-    let mut rng = rng(5);
-    let mut ratios = Vec::new();
-    for seed in 0..300 {
-        let noise = gaussian(&mut rng, n, n);
-        let a = Matrix::from_fn(n, n, |i, j| noise[(i, 0)] * noise[(1, j)] / (1.0 + i.abs_diff(j) as f64).powi(2));
-        let tolerance = 10f64.powf(rng.random_range(-10.0..-1.0));
-        let tree = ClusterTree::bisection(n, 6).unwrap();
-        let (h, certificate) = Hodlr::from_products(&a, tree, relative(tolerance), seed).unwrap();
-        let (error, bound) = (distance(&h.to_dense(), &a), certificate.frobenius.value);
-        assert!(error <= bound && bound <= tolerance * a.norm_frobenius(), "{seed}: {error:e} {bound:e}");
-        ratios.push(bound / error);
-    }
-    ratios.sort_by(f64::total_cmp);
-    assert!(ratios[150] < 10.0, "median {}", ratios[150]);
 }
 
 struct Broken(MatrixError);

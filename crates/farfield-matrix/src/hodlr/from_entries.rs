@@ -159,10 +159,13 @@ impl Search {
     ) -> Result<Found<T>, MatrixError> {
         let (tolerance, cap) = (self.tolerance, self.cap);
         let (m, n) = (rows.len(), cols.len());
-        if m * n <= SMALL {
+        let by_all_entries = || {
             let block = dense_block(a, rows, cols)?;
             let (mut blocks, errors) = Candidates::new(vec![Block::Dense(block.as_ref())]).truncate(tolerance, cap);
-            return Ok((blocks.swap_remove(0), errors[0], None));
+            Ok((blocks.swap_remove(0), errors[0], None))
+        };
+        if m * n <= SMALL {
+            return by_all_entries();
         }
         let mut cross = Cross { a, rows, cols, u: Vec::new(), v: Vec::new(), used: vec![false; m] };
         let block = a.block_of(rows, cols);
@@ -171,15 +174,19 @@ impl Search {
         let mut round = 1;
         loop {
             let largest = cross.run(start, CROSSES[0] * tolerance, random)?;
+            if cross.rank() >= cross.most() {
+                return by_all_entries();
+            }
             let low = LowRank {
                 u: Mat::from_fn(m, cross.rank(), |i, k| cross.u[k * m + i]),
                 v: Mat::from_fn(n, cross.rank(), |j, k| cross.v[k * n + j]),
             };
             let rounding = 4.0 * T::EPSILON * ((low.rank() + 1) as f64).sqrt() * largest;
             let (failure, blocks) = (FAILURE_OF_ROUND, self.blocks);
-            let effort = Effort { places, failure, blocks, matters: (0.02 * tolerance).max(rounding) };
+            let matters = (0.02 * tolerance).max(rounding);
+            let effort = Effort { places, failure, blocks, matters };
             let mut found = SquaredError::sampled(&*block, (rows, cols), &low, effort, random)?;
-            let missed = found.mean.sqrt() > (CROSSES[1] * tolerance).max(rounding) && low.rank() < m.min(n);
+            let missed = found.mean.sqrt() > (CROSSES[1] * tolerance).max(rounding);
             if missed && round < ROUNDS {
                 round += 1;
                 start = if cross.used[found.worst] { furthest_unused(&cross.used) } else { found.worst };
@@ -190,7 +197,8 @@ impl Search {
             if found.spread == 0.0 && found.mean > 0.0 {
                 return Ok((low, lost + of_crosses + rounding, None));
             }
-            found.mean += rounding * rounding;
+            // Nothing is estimated below what was looked for.
+            found.mean += matters * matters;
             return Ok((low, lost, Some(found)));
         }
     }
@@ -216,13 +224,19 @@ impl<T: Scalar, E: Entries<T> + ?Sized> Cross<'_, T, E> {
         self.v.len() / self.cols.len()
     }
 
+    /// The rank from which on the dense block is smaller.
+    fn most(&self) -> usize {
+        let (m, n) = (self.rows.len(), self.cols.len());
+        (m * n).div_ceil(m + n)
+    }
+
     /// Adds crosses, the first through row `start`, until they, and the residual in random rows and columns, are below the tolerance. Returns the norm of the
     /// largest cross.
     fn run(&mut self, start: usize, tolerance: f64, random: &mut ChaCha8Rng) -> Result<f64, MatrixError> {
         let (m, n) = (self.rows.len(), self.cols.len());
         let before = self.u.chunks_exact(m).zip(self.v.chunks_exact(n)).map(|(u, v)| norm(u) * norm(v));
         let (mut pivot, mut largest) = (start, before.fold(0.0f64, f64::max));
-        while self.rank() < m.min(n) {
+        while self.rank() < self.most() {
             let size = self.cross(pivot)?;
             largest = largest.max(size);
             if size > tolerance.max(4.0 * T::EPSILON * largest) {

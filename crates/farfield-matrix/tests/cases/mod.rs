@@ -32,28 +32,31 @@ pub fn relative(tolerance: f64) -> Accuracy {
 
 /// Named `n x n` matrices whose off-diagonal blocks have low rank, some exactly.
 pub fn cases(n: usize) -> Vec<(&'static str, Matrix<f64>)> {
+    (0..10).map(|k| structured(k, n)).collect()
+}
+
+/// One of [`cases`].
+pub fn structured(k: usize, n: usize) -> (&'static str, Matrix<f64>) {
     let x = |i: usize| (i as f64 + 0.5) / n as f64;
     let h = 1.0 / n as f64;
     let make = |f: &dyn Fn(usize, usize) -> f64| Matrix::from_fn(n, n, f);
     let wave = |i: usize, k: usize| ((k + 1) as f64 * (x(i) + 0.3)).sin();
-    vec![
-        ("banded", make(&|i, j| if i.abs_diff(j) <= 2 { (1 + 3 * i + j) as f64 / n as f64 } else { 0.0 })),
-        (
-            "low rank plus diagonal",
-            make(&|i, j| {
-                let diagonal = if i == j { 2.0 + x(i) } else { 0.0 };
-                diagonal + (0..3).map(|k| wave(i, k) * wave(j, k + 1)).sum::<f64>()
-            }),
-        ),
-        ("Cauchy", make(&|i, j| 1.0 / (x(i) - x(j) - 0.37 * h))),
-        ("Toeplitz", make(&|i, j| 1.0 / (1.0 + (2 * i) as f64 - (2 * j) as f64))),
-        ("Hilbert", make(&|i, j| 1.0 / (1 + i + j) as f64)),
-        ("logarithm", make(&|i, j| if i == j { h.ln() } else { (x(i) - x(j)).abs().ln() })),
-        ("exponential", make(&|i, j| (-3.0 * (x(i) - x(j)).abs()).exp())),
-        ("Gaussian, not symmetric", make(&|i, j| (-(x(i) - 1.1 * x(j)).powi(2) * 20.0).exp())),
-        ("inverse of tridiagonal", make(&|i, j| (1 + i.min(j)) as f64 * (n - i.max(j)) as f64 / (n + 1) as f64)),
-        ("zero", make(&|_, _| 0.0)),
-    ]
+    match k {
+        0 => ("banded", make(&|i, j| if i.abs_diff(j) <= 2 { (1 + 3 * i + j) as f64 / n as f64 } else { 0.0 })),
+        1 => {
+            let waves: Vec<[f64; 4]> = (0..n).map(|i| [0, 1, 2, 3].map(|k| wave(i, k))).collect();
+            let low = |i: usize, j: usize| (0..3).map(|k| waves[i][k] * waves[j][k + 1]).sum::<f64>();
+            ("low rank plus diagonal", make(&|i, j| low(i, j) + if i == j { 2.0 + x(i) } else { 0.0 }))
+        }
+        2 => ("Cauchy", make(&|i, j| 1.0 / (x(i) - x(j) - 0.37 * h))),
+        3 => ("Toeplitz", make(&|i, j| 1.0 / (1.0 + (2 * i) as f64 - (2 * j) as f64))),
+        4 => ("Hilbert", make(&|i, j| 1.0 / (1 + i + j) as f64)),
+        5 => ("logarithm", make(&|i, j| if i == j { h.ln() } else { (x(i) - x(j)).abs().ln() })),
+        6 => ("exponential", make(&|i, j| (-3.0 * (x(i) - x(j)).abs()).exp())),
+        7 => ("Gaussian, not symmetric", make(&|i, j| (-(x(i) - 1.1 * x(j)).powi(2) * 20.0).exp())),
+        8 => ("inverse of tridiagonal", make(&|i, j| (1 + i.min(j)) as f64 * (n - i.max(j)) as f64 / (n + 1) as f64)),
+        _ => ("zero", make(&|_, _| 0.0)),
+    }
 }
 
 /// `||a - b||_F`.

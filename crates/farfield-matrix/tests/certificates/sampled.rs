@@ -7,10 +7,16 @@ use rand_chacha::ChaCha8Rng;
 use super::cases::*;
 use super::draws::{Draw, kernel, log_uniform, points};
 
-/// Kernel matrices on larger leaves, so that blocks are not looked at in full.
 fn draw(random: &mut ChaCha8Rng) -> Draw {
     let n = random.random_range(64..160);
     let leaf = random.random_range(6..n / 2);
+    kernel(random, n, leaf)
+}
+
+/// Larger, on larger leaves: blocks that are not looked at in full.
+fn large_draw(random: &mut ChaCha8Rng) -> Draw {
+    let n = random.random_range(220..360);
+    let leaf = random.random_range(n / 4..n / 2);
     kernel(random, n, leaf)
 }
 
@@ -18,12 +24,12 @@ fn tolerance(random: &mut ChaCha8Rng) -> f64 {
     log_uniform(random, 1e-9, 0.1)
 }
 
-fn thousand(name: &str, mut trial: impl FnMut(u64) -> Option<(Certificate, f64)>) {
+fn thousand(name: &str, mut trial: impl FnMut(u64) -> Option<(Certificate, f64, String)>) {
     let mut trials = Trials::default();
     for seed in 0..1000 {
-        if let Some((certificate, error)) = trial(seed) {
+        if let Some((certificate, error, draw)) = trial(seed) {
             if error > certificate.frobenius.value {
-                println!("{name}, trial {seed}: {error:e} above {:e}", certificate.frobenius.value);
+                println!("{name}, trial {seed}, {draw}: {error:e} above {:e}", certificate.frobenius.value);
             }
             trials.push(&certificate, error);
         }
@@ -40,12 +46,12 @@ fn compared(full: &Matrix<f64>, a: &Matrix<f64>) -> f64 {
 fn hodlr_of_entries() {
     thousand("HODLR, entries", |seed| {
         let mut random = rng(seed);
-        let Draw { name, a, tree } = draw(&mut random);
+        let Draw { name, a, tree } = large_draw(&mut random);
         let tol = tolerance(&mut random);
         match Hodlr::from_entries(&a, tree, relative(tol), seed) {
             Ok((h, c)) => {
                 assert!(c.frobenius.value <= tol * a.norm_frobenius() * 1.001, "{name}");
-                Some((c, compared(&h.to_dense(), &a)))
+                Some((c, compared(&h.to_dense(), &a), name))
             }
             Err(MatrixError::Tolerance { .. }) => None,
             Err(error) => panic!("{name}: {error}"),
@@ -62,7 +68,7 @@ fn hss_of_entries() {
             let tol = tolerance(&mut random);
             let options = SkeletonOptions { seed, failure, check_rows: 16, ..SkeletonOptions::default() };
             match Hss::from_entries(&a, &tree, &tree, &relative(tol), &options) {
-                Ok((h, c)) => Some((c, compared(&h.to_dense(), &a))),
+                Ok((h, c)) => Some((c, compared(&h.to_dense(), &a), name)),
                 Err(MatrixError::Tolerance { .. }) => None,
                 Err(error) => panic!("{name}: {error}"),
             }
@@ -75,14 +81,14 @@ fn hmatrices_of_some_entries() {
     for weak in [false, true] {
         thousand(if weak { "H, weak" } else { "H, strong" }, |seed| {
             let mut random = rng(seed);
-            let Draw { name, a, tree } = draw(&mut random);
+            let Draw { name, a, tree } = large_draw(&mut random);
             let tol = tolerance(&mut random);
             let division = [Division::Blockwise, Division::Global][random.random_range(0..2)];
             let options = HMatrixOptions { division, seed, ..HMatrixOptions::new(relative(tol)) };
             let eta = random.random_range(0.5..3.0);
             let admissibility = if weak { Admissibility::Weak } else { Admissibility::Strong { eta } };
             match HMatrix::build(&a, &tree, &tree, admissibility, &options) {
-                Ok((h, c)) => Some((c, compared(&h.to_dense(), &a))),
+                Ok((h, c)) => Some((c, compared(&h.to_dense(), &a), name)),
                 Err(MatrixError::Tolerance { .. }) => None,
                 Err(error) => panic!("{name}: {error}"),
             }
@@ -115,7 +121,7 @@ fn one_large_block() {
         let tol = tolerance(&mut random);
         let options = HMatrixOptions { seed, ..HMatrixOptions::new(relative(tol)) };
         match HMatrix::build(&a, &rows, &cols, Admissibility::Custom(&|_, _| true), &options) {
-            Ok((h, c)) => Some((c, compared(&h.to_dense(), &a))),
+            Ok((h, c)) => Some((c, compared(&h.to_dense(), &a), format!("kind {kind}, apart {apart:.1e}"))),
             Err(MatrixError::Tolerance { .. }) => None,
             Err(error) => panic!("{error}"),
         }
@@ -144,7 +150,7 @@ fn h2_trials(name: &str, basis: H2Basis, failure: f64) {
         let leaf_size = random.random_range(4..20);
         let options = H2Options { basis, failure, leaf_size, seed, ..H2Options::new(relative(tol)) };
         match H2Matrix::from_kernel(&kernel, &options) {
-            Ok((h, c)) => Some((c, compared(&h.to_dense(), &a))),
+            Ok((h, c)) => Some((c, compared(&h.to_dense(), &a), kernel.kernel().to_string())),
             Err(MatrixError::Tolerance { .. }) => None,
             Err(error) => panic!("{error}"),
         }
@@ -170,9 +176,9 @@ fn h2_of_entries() {
         let leaf = random.random_range(4..20);
         let Draw { name, a, tree } = kernel(&mut random, n, leaf);
         let tol = tolerance(&mut random);
-        let options = H2Options { failure: 1e-2, seed, ..H2Options::new(relative(tol)) };
+        let options = H2Options { seed, ..H2Options::new(relative(tol)) };
         match H2Matrix::from_entries(&a, tree.clone(), tree, &options) {
-            Ok((h, c)) => Some((c, compared(&h.to_dense(), &a))),
+            Ok((h, c)) => Some((c, compared(&h.to_dense(), &a), name)),
             Err(MatrixError::Tolerance { .. }) => None,
             Err(error) => panic!("{name}: {error}"),
         }
