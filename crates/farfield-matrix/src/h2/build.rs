@@ -222,7 +222,7 @@ impl<'a, T: Scalar> Problem<'a, T> {
         let options = self.options;
         let near: usize = self.near.iter().map(|&(s, t)| self.rows.cluster(s).len() * self.cols.cluster(t).len()).sum();
         self.within_budget(near, 0)?;
-        let sample = RowSample::new(self.entries, self.rows.order(), options.seed)?;
+        let sample = RowSample::new(self.entries, options.seed)?;
         let norm = sample.norm();
         let tolerance = options.accuracy.absolute_for(norm);
         // Where skeletons start: errors of nested bases and of the samples not taken make up for the factor.

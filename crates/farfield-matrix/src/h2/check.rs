@@ -1,11 +1,11 @@
 //! The error of an H2-matrix, from rows of the true matrix.
 //!
-//! Rows are drawn at random, one from each of equal stretches of the tree order (so that no cluster of a leaf's size goes unseen in a matrix of some thousand rows), and compared whole. With squared row errors `e_i`, `n mean(e)` estimates `||A - H||_F^2`; the bound adds the deviation
-//! of the mean by the empirical Bernstein inequality (Maurer & Pontil 2009, theorem 4; one row a stretch only lowers the variance) for squared row errors between 0 and four times the largest one seen.
+//! Rows are drawn at random without replacement and compared whole. With squared row errors `e_i`, `n mean(e)` estimates `||A - H||_F^2`; the bound adds the deviation
+//! of the mean by the empirical Bernstein inequality (Maurer & Pontil 2009, theorem 4) for squared row errors between 0 and four times the largest one seen.
 //! That range is the one assumption behind the stated failure probability: an error that sits in a few rows only, none of which was drawn, is not seen. When all
 //! rows are compared the bound is proven.
 
-use rand::{RngExt, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::H2Matrix;
@@ -25,26 +25,20 @@ const HELD: usize = 1 << 22;
 pub(super) struct RowSample<'a, T> {
     entries: &'a dyn Entries<T>,
     rows: Vec<usize>,
-    /// How many rows each of them stands for.
-    weights: Vec<f64>,
     norm: f64,
     /// Rows that are held at a time.
     held: usize,
 }
 
 impl<'a, T: Scalar> RowSample<'a, T> {
-    /// Rows of the matrix whose rows have this tree order.
-    ///
     /// # Errors
     /// [`MatrixError::Entry`] for an entry that is not finite.
-    pub fn new(entries: &'a dyn Entries<T>, order: &[usize], seed: u64) -> Result<Self, MatrixError> {
-        let m = order.len();
+    pub fn new(entries: &'a dyn Entries<T>, seed: u64) -> Result<Self, MatrixError> {
+        let m = entries.nrows();
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let stretches = (0..ROWS.min(m)).map(|k| k * m / ROWS.min(m)..(k + 1) * m / ROWS.min(m));
-        let (rows, weights): (Vec<usize>, Vec<f64>) =
-            stretches.map(|stretch| (order[rng.random_range(stretch.clone())], stretch.len() as f64)).unzip();
+        let rows = if m <= ROWS { (0..m).collect() } else { rand::seq::index::sample(&mut rng, m, ROWS).into_vec() };
         let held = (HELD / entries.ncols().max(1)).clamp(8, ROWS);
-        let mut sample = Self { entries, rows, weights, norm: 0.0, held };
+        let mut sample = Self { entries, rows, norm: 0.0, held };
         let mut norms = Vec::new();
         for rows in sample.rows.chunks(sample.held) {
             let exact = sample.exact(rows);
@@ -82,7 +76,7 @@ impl<'a, T: Scalar> RowSample<'a, T> {
             }
         }
         let (count, nrows) = (errors.len() as f64, self.entries.nrows() as f64);
-        let mean = errors.iter().zip(&self.weights).map(|(e, weight)| e * weight).sum::<f64>() / nrows;
+        let mean = errors.iter().sum::<f64>() / count;
         // Products with H sum up to n terms; rounding of the comparison itself.
         let rounding = 4.0 * T::EPSILON * self.norm;
         if errors.len() == self.entries.nrows() {
