@@ -4,11 +4,14 @@ use std::path::Path;
 
 use crate::array::{Array, ArrayData};
 use crate::beside::write_beside;
+use crate::column_major::ColumnMajor;
 use crate::error::{DataError, list_names};
-use crate::file_format::{ARRAY_EXTENSIONS, FileFormat};
+use crate::file_format::{FileFormat, READ_EXTENSIONS, WRITE_EXTENSIONS};
 use crate::hdf5::{Hdf5Array, Hdf5File, Hdf5Object, Hdf5Output};
+use crate::mat5::Mat5File;
 use crate::npy::{self, NpyReader};
 use crate::npz::{NpzFile, save_npz};
+use crate::number::Elements;
 
 /// Bytes read and converted at a time.
 const BLOCK: usize = 4 << 20;
@@ -16,7 +19,8 @@ const BLOCK: usize = 4 << 20;
 /// The name looked for first where none is given.
 const DEFAULT_NAME: &str = "x";
 
-/// Reads one array from a `.npy`, `.npz`, `.h5` or `.hdf5` file.
+/// Reads one array from a `.npy`, `.npz`, `.h5`, `.hdf5` or `.mat` file (MATLAB 5 or 7.3; axes as MATLAB shows
+/// them, values row-major).
 ///
 /// `name` is ignored for `.npy`. Without it, an `.npz` or HDF5 file must hold exactly one array, or
 /// one named `x`. Integers, booleans and `f16` are converted: up to 16 bits to `f32`, wider to `f64`.
@@ -25,7 +29,7 @@ const DEFAULT_NAME: &str = "x";
 /// A missing, truncated or damaged file, a wrong extension, no such array, a group, an element type
 /// that is not a number; each names the file and the array.
 pub fn read_array(path: &Path, name: Option<&str>) -> Result<Array, DataError> {
-    match FileFormat::detect(path, ARRAY_EXTENSIONS)? {
+    match FileFormat::detect(path, READ_EXTENSIONS)? {
         FileFormat::Npy => open_npy(path)?.read(),
         FileFormat::Npz => {
             let mut file = NpzFile::open(path)?;
@@ -44,6 +48,12 @@ pub fn read_array(path: &Path, name: Option<&str>) -> Result<Array, DataError> {
                 }
             };
             load(&array)
+        }
+        FileFormat::Mat5 => {
+            let file = Mat5File::open(path)?;
+            let numeric = file.variables().iter().filter(|v| matches!(v.elements, Elements::Numbers(_)));
+            let names: Vec<&str> = numeric.map(|v| v.name.as_str()).collect();
+            file.read(choose(path, &names, name)?)
         }
     }
 }
@@ -75,7 +85,9 @@ pub fn save_array(path: &Path, name: &str, array: &Array, overwrite: bool) -> Re
             output.array(name, array)?;
             output.finish()
         }
-        None => Err(DataError::UnknownExtension { path: path.to_path_buf(), expected: ARRAY_EXTENSIONS }),
+        Some(FileFormat::Mat5) | None => {
+            Err(DataError::UnknownExtension { path: path.to_path_buf(), expected: WRITE_EXTENSIONS })
+        }
     }
 }
 
@@ -102,18 +114,31 @@ pub(crate) fn rows_per_block(array: &Hdf5Array) -> usize {
     (BLOCK / array.row_bytes().max(1)).max(1)
 }
 
-/// A whole HDF5 array.
+/// A whole HDF5 array, its axes as the writer of the file meant them.
 pub(crate) fn load(array: &Hdf5Array) -> Result<Array, DataError> {
     let format = array.elements().format(array.path(), array.name(), array.shape())?;
     let len = array.rows() * array.row_bytes() / format.size();
+    if array.is_reversed() {
+        let mut turned = ColumnMajor::new(&array.meant_shape(), format.dtype());
+        for_each_block(array, &mut |bytes| turned.take(format, bytes))?;
+        return turned
+            .finish()
+            .ok_or_else(|| DataError::damaged(array.path(), array.name(), "damaged: values are missing"));
+    }
     let mut data = ArrayData::with_capacity(format.dtype(), len);
+    for_each_block(array, &mut |bytes| format.append(bytes, &mut data))?;
+    Ok(Array { shape: array.shape().to_vec(), data })
+}
+
+/// All bytes of an HDF5 array in order of storage, in blocks of whole numbers.
+pub(crate) fn for_each_block(array: &Hdf5Array, take: &mut dyn FnMut(&[u8])) -> Result<(), DataError> {
     let mut row = 0;
-    while row < array.rows() && len > 0 {
+    while row < array.rows() && array.row_bytes() > 0 {
         let count = rows_per_block(array).min(array.rows() - row);
-        array.read_rows(row, count, &mut |bytes| format.append(bytes, &mut data))?;
+        array.read_rows(row, count, take)?;
         row += count;
     }
-    Ok(Array { shape: array.shape().to_vec(), data })
+    Ok(())
 }
 
 fn choose<'a>(path: &Path, names: &[&'a str], wanted: Option<&'a str>) -> Result<&'a str, DataError> {

@@ -155,6 +155,14 @@ pub enum DataError {
         /// What is wrong and what is allowed.
         reason: String,
     },
+    /// A file that another run left unfinished is in the way.
+    #[error("{}: an unfinished set is in the way: {reason}: finish it, or remove it to start anew", path.display())]
+    Unfinished {
+        /// The unfinished file.
+        path: PathBuf,
+        /// Why it cannot be gone on with.
+        reason: String,
+    },
 }
 
 impl DataError {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::error::DataError;
 use crate::hdf5;
+use crate::mat5;
 use crate::npy;
 use crate::positioned_file::PositionedFile;
 
@@ -13,10 +14,13 @@ pub(crate) enum FileFormat {
     Npy,
     Npz,
     Hdf5,
+    /// MATLAB, version 5. Version 7.3 is HDF5.
+    Mat5,
 }
 
-/// For messages.
-pub(crate) const ARRAY_EXTENSIONS: &str = ".npy, .npz, .h5 or .hdf5";
+/// For messages: what can be written, and what can be read.
+pub(crate) const WRITE_EXTENSIONS: &str = ".npy, .npz, .h5 or .hdf5";
+pub(crate) const READ_EXTENSIONS: &str = ".npy, .npz, .h5, .hdf5 or .mat";
 
 impl FileFormat {
     pub(crate) fn name(self) -> &'static str {
@@ -24,6 +28,7 @@ impl FileFormat {
             Self::Npy => "npy",
             Self::Npz => "npz",
             Self::Hdf5 => "HDF5",
+            Self::Mat5 => "MAT (version 5)",
         }
     }
 
@@ -34,13 +39,14 @@ impl FileFormat {
             "npy" => Some(Self::Npy),
             "npz" => Some(Self::Npz),
             "h5" | "hdf5" => Some(Self::Hdf5),
+            "mat" => Some(Self::Mat5),
             _ => None,
         }
     }
 
     /// By the first bytes. HDF5 may begin at 512, 1024, 2048, ... behind a user block.
     fn of_contents(file: &PositionedFile) -> Result<Option<Self>, DataError> {
-        let head = file.head()?;
+        let head = file.head(128)?;
         if head.starts_with(npy::MAGIC) {
             return Ok(Some(Self::Npy));
         }
@@ -49,6 +55,9 @@ impl FileFormat {
         }
         if head.starts_with(hdf5::MAGIC) {
             return Ok(Some(Self::Hdf5));
+        }
+        if mat5::big_endian(&head).is_some() {
+            return Ok(Some(Self::Mat5));
         }
         let mut offset = 512u64;
         let mut signature = [0u8; hdf5::MAGIC.len()];
@@ -69,15 +78,19 @@ impl FileFormat {
             return Err(DataError::UnknownExtension { path: path.to_path_buf(), expected });
         };
         let contents = Self::of_contents(&file)?;
-        if contents == Some(named) {
-            return Ok(named);
+        match contents {
+            Some(found) if found == named || (named, found) == (Self::Mat5, Self::Hdf5) => return Ok(found),
+            _ => {}
         }
         Err(DataError::WrongFormat {
             path: path.to_path_buf(),
-            expected: named.name(),
+            expected: if named == Self::Mat5 { "MAT" } else { named.name() },
             found: match contents {
                 Some(other) => format!("its contents are {}: rename it", other.name()),
                 None if file.len() == 0 => "it is empty".to_owned(),
+                None if named == Self::Mat5 => {
+                    "its first bytes are not those of version 5 or 7.3: save it again with -v7".to_owned()
+                }
                 None => "its first bytes are of no known format".to_owned(),
             },
         })
@@ -94,20 +107,29 @@ mod tests {
         let detect = |name: &str, bytes: &[u8]| {
             let path = folder.path().join(name);
             std::fs::write(&path, bytes).unwrap();
-            FileFormat::detect(&path, ARRAY_EXTENSIONS).map_err(|e| e.to_string())
+            FileFormat::detect(&path, READ_EXTENSIONS).map_err(|e| e.to_string())
         };
         let mut behind_user_block = vec![0u8; 2048];
         behind_user_block[1024..1032].copy_from_slice(hdf5::MAGIC);
         assert_eq!(detect("a.h5", hdf5::MAGIC), Ok(FileFormat::Hdf5));
         assert_eq!(detect("a.HDF5", &behind_user_block), Ok(FileFormat::Hdf5));
         assert_eq!(detect("a.npy", b"\x93NUMPY\x01\0"), Ok(FileFormat::Npy));
+        let mut mat = vec![b' '; 128];
+        mat[124..].copy_from_slice(b"\x01\0MI");
+        assert_eq!(detect("a.mat", &mat), Ok(FileFormat::Mat5));
+        mat[124..].copy_from_slice(b"\0\x01IM");
+        assert_eq!(detect("a.mat", &mat), Ok(FileFormat::Mat5));
+        assert_eq!(detect("a.mat", &behind_user_block), Ok(FileFormat::Hdf5));
         assert_eq!(detect("a.npz", b"PK\x03\x04...."), Ok(FileFormat::Npz));
         for (name, bytes, part) in [
             ("a.h5", &b""[..], "not a valid HDF5 file: it is empty"),
             ("a.h5", b"text", "of no known format"),
             ("a.npz", hdf5::MAGIC, "its contents are HDF5: rename it"),
             ("a.npy", b"PK\x03\x04", "its contents are npz"),
-            ("a.csv", b"1,2", "expected .npy, .npz, .h5 or .hdf5"),
+            ("a.mat", b"\0\0\0\0 version 4", "save it again with -v7"),
+            ("a.mat", b"PK\x03\x04", "not a valid MAT file: its contents are npz"),
+            ("a.h5", &mat, "its contents are MAT (version 5): rename it"),
+            ("a.csv", b"1,2", "expected .npy, .npz, .h5, .hdf5 or .mat"),
             ("plain", b"1,2", "unknown file extension"),
         ] {
             let error = detect(name, bytes).unwrap_err();

@@ -3,18 +3,25 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::array_file::{open_npy, rows_per_block};
+use crate::array_file::{for_each_block, open_npy};
+use crate::container::Container;
+use crate::dataset::{Dataset, OpenOptions, find_layout, pair_shapes};
 use crate::error::{DataError, one_line};
-use crate::file_format::{ARRAY_EXTENSIONS, FileFormat};
+use crate::file_format::{FileFormat, READ_EXTENSIONS};
 use crate::hdf5::{Hdf5Array, Hdf5File, Hdf5Object};
+use crate::layout::Layout;
+use crate::mat5::{Mat5File, Variable};
 use crate::normalizer::CompensatedSum;
 use crate::npy::NpyReader;
 use crate::npz::NpzFile;
 use crate::number::{Elements, NumberFormat};
-use crate::shape::{FieldShape, interpret_shape, shape_text};
+use crate::shape::FieldShape;
+use crate::trajectories::{Trajectories, read_mask};
+use crate::trajectory_pairs::Task;
 
 /// What a file holds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -29,9 +36,15 @@ pub struct Summary {
     pub arrays: Vec<ArraySummary>,
     /// Root attributes of an HDF5 file as text.
     pub attributes: BTreeMap<String, String>,
-    /// How `x` and `y` are read as a data set; `None` if the file has not both.
+    /// The layout that was recognised; `None` if the arrays are none that are known.
+    pub layout: Option<String>,
+    /// The pairs that [`Dataset::open`] gives with nothing but `dims` asked for; `None` if it refuses.
     pub pairs: Option<PairSummary>,
-    /// Why `x` and `y` cannot be read as a data set although both are there.
+    /// The trajectories that the pairs are cut from.
+    pub trajectories: Option<TrajectorySummary>,
+    /// The points inside the domain, if the file says.
+    pub mask: Option<MaskSummary>,
+    /// Why a file of a known layout cannot be read as a data set.
     pub problem: Option<String>,
 }
 
@@ -67,8 +80,42 @@ pub struct PairSummary {
     pub output: FieldShape,
 }
 
-/// Summarises a `.npy`, `.npz`, `.h5` or `.hdf5` file. Reads every value once; an HDF5 file or an
-/// `.npz` of any size needs a few MiB of memory. `dims` is as in
+/// What is known of trajectories.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TrajectorySummary {
+    /// Number of trajectories.
+    pub trajectories: usize,
+    /// Number of states of each.
+    pub times: usize,
+    /// Time of the first state.
+    pub first_time: f64,
+    /// Time of the last state.
+    pub last_time: f64,
+    /// Names of the channels of a state.
+    pub fields: Vec<String>,
+    /// Shape of a state.
+    pub state: FieldShape,
+    /// Names of the scalars that come with each trajectory.
+    pub scalars: Vec<String>,
+    /// Which axes are periodic, if the file says.
+    pub periodic: Option<Vec<bool>>,
+    /// The task that is taken where none is asked for.
+    pub usual_task: Task,
+    /// Fields and scalars that are not read.
+    pub skipped: Vec<String>,
+}
+
+/// How many points are inside the domain.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MaskSummary {
+    /// Points along each axis.
+    pub grid: Vec<usize>,
+    /// Points inside.
+    pub inside: usize,
+}
+
+/// Summarises a `.npy`, `.npz`, `.h5`, `.hdf5` or `.mat` file. Reads every value once, in blocks; only trajectories in npz
+/// or MAT are then loaded, to say how they are read. `dims` is as in
 /// [`OpenOptions`](crate::OpenOptions).
 ///
 /// An array that cannot be read is listed with its problem; the others are still summarised.
@@ -76,7 +123,7 @@ pub struct PairSummary {
 /// # Errors
 /// A missing file, a wrong extension, a file damaged as a whole.
 pub fn inspect(path: &Path, dims: Option<usize>) -> Result<Summary, DataError> {
-    let format = FileFormat::detect(path, ARRAY_EXTENSIONS)?;
+    let format = FileFormat::detect(path, READ_EXTENSIONS)?;
     let bytes = std::fs::metadata(path).map_err(|e| DataError::io(path, "look at", e))?.len();
     let mut attributes = BTreeMap::new();
     let arrays = match format {
@@ -95,6 +142,10 @@ pub fn inspect(path: &Path, dims: Option<usize>) -> Result<Summary, DataError> {
                 })
                 .collect()
         }
+        FileFormat::Mat5 => {
+            let file = Mat5File::open(path)?;
+            file.variables().iter().map(|variable| mat5_summary(&file, variable)).collect()
+        }
         FileFormat::Hdf5 => {
             let file = Hdf5File::open(path)?;
             attributes = file.attributes()?;
@@ -107,44 +158,75 @@ pub fn inspect(path: &Path, dims: Option<usize>) -> Result<Summary, DataError> {
                 .collect()
         }
     };
-    let (pairs, problem) = pairs(&arrays, dims);
-    Ok(Summary {
+    let mut summary = Summary {
         file: path.display().to_string(),
         format: format.name().to_owned(),
         bytes,
         arrays,
         attributes,
-        pairs,
-        problem,
-    })
+        layout: None,
+        pairs: None,
+        trajectories: None,
+        mask: None,
+        problem: None,
+    };
+    if format != FileFormat::Npy {
+        summary.read_as_set(path, dims);
+    }
+    Ok(summary)
 }
 
-fn pairs(arrays: &[ArraySummary], dims: Option<usize>) -> (Option<PairSummary>, Option<String>) {
-    let find = |name: &str| arrays.iter().find(|array| array.name == name);
-    let (Some(x), Some(y)) = (find("x"), find("y")) else {
-        return (None, None);
-    };
-    let read = |array: &ArraySummary| {
-        if let Some(problem) = &array.problem {
-            return Err(format!("\"{}\": {problem}", array.name));
+impl Summary {
+    /// Says how the file is read as a data set, or why it is not.
+    fn read_as_set(&mut self, path: &Path, dims: Option<usize>) {
+        let options = OpenOptions { dims, in_memory_limit: 0, ..OpenOptions::default() };
+        if let Err(error) = self.recognise(path, &options) {
+            self.problem = Some(one_line(&error.to_string()));
         }
-        interpret_shape(&array.shape, dims)
-            .map_err(|e| format!("\"{}\" of shape {}: {e}", array.name, shape_text(&array.shape)))
-    };
-    match (read(x), read(y)) {
-        (Err(problem), _) | (_, Err(problem)) => (None, Some(problem)),
-        (Ok((samples, _)), Ok((others, _))) if samples != others => {
-            (None, Some(format!("\"x\" has {samples} samples, \"y\" has {others}")))
-        }
-        (Ok((_, input)), Ok((_, output))) if input.dims() != output.dims() => (
-            None,
-            Some(format!(
-                "\"x\" is read as {}D and \"y\" as {}D: say the dimension of the domain (dims)",
-                input.dims(),
-                output.dims()
-            )),
-        ),
-        (Ok((samples, input)), Ok((_, output))) => (Some(PairSummary { samples, input, output }), None),
+    }
+
+    fn recognise(&mut self, path: &Path, options: &OpenOptions) -> Result<(), DataError> {
+        let mut file = Container::open(path, "one array only")?;
+        let Some(layout) = find_layout(&mut file, options)? else {
+            return Ok(());
+        };
+        self.layout = Some(layout.about().to_owned());
+        let mask = if let Layout::Pairs { input, output, dims, .. } = &layout {
+            // The shapes are enough: nothing is loaded.
+            let find = |name: &str| self.arrays.iter().find(|array| array.name == name);
+            let (Some(x), Some(y)) = (find(input), find(output)) else {
+                return Ok(());
+            };
+            if let Some(problem) = x.problem.as_ref().or(y.problem.as_ref()) {
+                self.problem = Some(problem.clone());
+                return Ok(());
+            }
+            let (samples, input, output) =
+                pair_shapes(&self.file, (&x.name, &x.shape), (&y.name, &y.shape), options.dims.or(*dims))?;
+            let mask = read_mask(&mut file, options, &output.grid)?;
+            self.pairs = Some(PairSummary { samples, input, output });
+            mask
+        } else {
+            let set = Arc::new(Trajectories::of_file(file, &layout, options)?);
+            self.trajectories = Some(TrajectorySummary {
+                trajectories: set.len(),
+                times: set.times().len(),
+                first_time: set.times().first().copied().unwrap_or(0.0),
+                last_time: set.times().last().copied().unwrap_or(0.0),
+                fields: set.field_names().to_vec(),
+                state: set.state_shape().clone(),
+                scalars: set.scalar_names().into_iter().map(str::to_owned).collect(),
+                periodic: set.periodic().map(<[bool]>::to_vec),
+                usual_task: set.usual_task(),
+                skipped: set.skipped().to_vec(),
+            });
+            let data = Dataset::from_trajectories(set, options)?;
+            let (input, output) = (data.input_shape().clone(), data.output_shape().clone());
+            self.pairs = Some(PairSummary { samples: data.len(), input, output });
+            data.mask().cloned()
+        };
+        self.mask = mask.map(|mask| MaskSummary { grid: mask.grid().to_vec(), inside: mask.count() });
+        Ok(())
     }
 }
 
@@ -233,16 +315,16 @@ fn npy_summary<R: std::io::Read>(name: &str, reader: NpyReader<R>) -> ArraySumma
 
 fn hdf5_summary(array: &Hdf5Array) -> ArraySummary {
     let mut statistics = Statistics::default();
-    let mut read_all = || -> Result<(), DataError> {
-        let format = array.elements().format(array.path(), array.name(), array.shape())?;
-        let mut row = 0;
-        while row < array.rows() && array.row_bytes() > 0 {
-            let count = rows_per_block(array).min(array.rows() - row);
-            array.read_rows(row, count, &mut |bytes| statistics.take(format, bytes))?;
-            row += count;
-        }
-        Ok(())
-    };
-    let outcome = read_all();
-    statistics.into_summary(array.name(), array.shape().to_vec(), array.elements(), outcome)
+    let shape = array.meant_shape();
+    let outcome = array
+        .elements()
+        .format(array.path(), array.name(), &shape)
+        .and_then(|format| for_each_block(array, &mut |bytes| statistics.take(format, bytes)));
+    statistics.into_summary(array.name(), shape, array.elements(), outcome)
+}
+
+fn mat5_summary(file: &Mat5File, variable: &Variable) -> ArraySummary {
+    let mut statistics = Statistics::default();
+    let outcome = file.for_each_block(&variable.name, |format, bytes| statistics.take(format, bytes));
+    statistics.into_summary(&variable.name, variable.shape.clone(), &variable.elements, outcome)
 }

@@ -1,12 +1,17 @@
 //! Data sets of input and output fields: files, splits, normalisers, seeded batches.
 //!
 //! A data set is a number of pairs `x -> y` of fields on grids in one, two or three dimensions, with
-//! channels. It comes from an `.npz` or HDF5 file that this crate has never seen, from arrays in
+//! channels. It comes from an npz, HDF5 or MAT file that this crate has never seen, from arrays in
 //! memory, or from a generator that streams it to disk:
 //!
-//! * [`Dataset`] opens a set and reads samples; [`inspect`] says what a file holds;
-//! * [`Writer`] writes a set to HDF5 sample by sample; [`read_array`], [`save_array`], [`save_npz`] and
-//!   [`save_npy`] are for single arrays;
+//! * [`Dataset`] opens a set and reads samples; [`inspect`] says what a file holds and what it means;
+//! * [`Trajectories`] are the states of time-dependent problems; a [`Dataset`] of them is pairs cut out by a
+//!   [`Task`], without loading the states: [`Dataset::open`] does both at once. Training and test sets are then split by
+//!   [`Dataset::groups`], not by samples;
+//! * the layouts of FNO, neuraloperator, DiffusionPDE, PDEBench and The Well are recognised by the names in the file;
+//! * a [`Mask`] says which points of the grid are inside the domain;
+//! * [`Writer`] writes pairs to HDF5 sample by sample, [`TrajectoryWriter`] trajectories in The Well's layout, and goes on after
+//!   a kill; [`read_array`], [`save_array`], [`save_npz`] and [`save_npy`] are for single arrays;
 //! * [`Split`], [`Batches`] and [`Normalizer`] are what a trainer needs besides, each a pure function
 //!   of its arguments, so that a run can be repeated and resumed to the same bits.
 //!
@@ -38,11 +43,16 @@ mod array;
 mod array_file;
 mod batches;
 mod beside;
+mod column_major;
+mod container;
 mod dataset;
 mod error;
 mod file_format;
 mod hdf5;
 mod inspect;
+mod layout;
+mod mask;
+mod mat5;
 mod normalizer;
 mod npy;
 mod npz;
@@ -52,6 +62,12 @@ mod positioned_file;
 mod real;
 mod shape;
 mod split;
+mod stored_array;
+mod trajectories;
+mod trajectory_pairs;
+mod trajectory_spec;
+mod trajectory_writer;
+mod well;
 mod writer;
 
 pub use array::{Array, ArrayData};
@@ -60,10 +76,15 @@ pub use batches::Batches;
 pub use beside::replace_file;
 pub use dataset::{Dataset, OpenOptions, Side};
 pub use error::DataError;
-pub use inspect::{ArraySummary, PairSummary, Summary, inspect};
+pub use inspect::{ArraySummary, MaskSummary, PairSummary, Summary, TrajectorySummary, inspect};
+pub use mask::Mask;
 pub use normalizer::{Normalization, Normalizer};
 pub use npz::save_npz;
 pub use real::{DType, Real};
 pub use shape::{FieldShape, interpret_shape};
 pub use split::Split;
+pub use trajectories::Trajectories;
+pub use trajectory_pairs::{Task, TrajectoryPairs};
+pub use trajectory_spec::{Axis, Boundary, ScalarSpec, ScalarValues, TrajectorySpec};
+pub use trajectory_writer::TrajectoryWriter;
 pub use writer::Writer;

@@ -67,9 +67,9 @@ impl PositionedFile {
         }
     }
 
-    /// The first bytes of the file, fewer if it is shorter.
-    pub(crate) fn head(&self) -> Result<Vec<u8>, DataError> {
-        let mut head = vec![0; self.len.min(16) as usize];
+    /// The first `count` bytes of the file, fewer if it is shorter.
+    pub(crate) fn head(&self, count: u64) -> Result<Vec<u8>, DataError> {
+        let mut head = vec![0; self.len.min(count) as usize];
         self.read_at(0, &mut head).map_err(|e| DataError::io(&self.path, "read", e))?;
         Ok(head)
     }

@@ -1,7 +1,7 @@
 //! Writing input/output pairs to HDF5 in a stream: a set need never be in memory as a whole.
 //!
 //! The file holds two arrays, `x` and `y`, of shape `(samples, channel, grid...)`, one unfiltered
-//! chunk a sample, and string attributes on the root group. It is written under a temporary name in
+//! chunk a sample, perhaps an array `mask` of booleans on the grid, and string attributes on the root group. It is written under a temporary name in
 //! the same folder and renamed by [`Writer::finish`]: no one ever sees half a set.
 
 use std::collections::BTreeMap;
@@ -11,8 +11,9 @@ use crate::array::ArrayData;
 use crate::error::DataError;
 use crate::file_format::FileFormat;
 use crate::hdf5::{GrowingArray, Hdf5Output};
+use crate::mask::Mask;
 use crate::real::{DType, Real};
-use crate::shape::FieldShape;
+use crate::shape::{FieldShape, shape_text};
 
 /// An HDF5 file of pairs being written.
 ///
@@ -27,6 +28,7 @@ pub struct Writer {
     output_shape: FieldShape,
     dtype: DType,
     samples: usize,
+    masked: bool,
 }
 
 impl Writer {
@@ -73,6 +75,7 @@ impl Writer {
             output_shape: output.clone(),
             dtype,
             samples: 0,
+            masked: false,
         })
     }
 
@@ -101,6 +104,23 @@ impl Writer {
         self.output.append(&self.y, &ArrayData::from_slice(y, self.dtype))?;
         self.samples += count;
         Ok(())
+    }
+
+    /// Writes the points of the output's grid that are inside the domain, once, as the array `mask`.
+    ///
+    /// # Errors
+    /// [`DataError::Parameter`] if the mask is not on that grid or was given already; [`DataError::Io`].
+    pub fn mask(&mut self, mask: &Mask) -> Result<(), DataError> {
+        let refused = |reason: String| DataError::parameter("mask", shape_text(mask.grid()), reason);
+        if mask.grid() != self.output_shape.grid {
+            let grid = shape_text(&self.output_shape.grid);
+            return Err(refused(format!("{}: the grid is {grid}", self.path.display())));
+        }
+        if self.masked {
+            return Err(refused(format!("{}: given twice", self.path.display())));
+        }
+        self.masked = true;
+        self.output.flags("mask", mask.grid(), mask.inside())
     }
 
     /// Samples written so far.

@@ -86,9 +86,10 @@ fn odd_arrays_are_read_or_refused_by_name() {
     assert_eq!((scalar.shape.len(), scalar.data), (0, ArrayData::F64(vec![3.5])));
     assert!(matches!(read("long").unwrap().data, ArrayData::F64(v) if v[35] == 38.0));
     assert_eq!(read("empty").unwrap().shape, [0, 9]);
+    let flags = read("flags").unwrap();
+    assert_eq!((flags.data.to_vec::<f32>()[3], flags.data.to_vec::<f32>()[4]), (0.0, 1.0));
     for (name, part) in [
         ("text", "save it as float32 or float64"),
-        ("flags", "save it as float32 or float64"),
         ("complex", "save it as float32 or float64"),
         ("records", "save it as float32 or float64"),
         ("unwritten", "never written"),
@@ -176,9 +177,10 @@ fn wrong_files_are_named() {
     refused(open(&make("a.h5", b"")), &["a.h5", "it is empty"]);
     refused(open(&make("a.h5", b"hello")), &["a.h5", "no known format"]);
     refused(open(&make("a.npz", &hdf5)), &["a.npz", "its contents are HDF5"]);
-    refused(open(&make("a.csv", b"1,2")), &["a.csv", ".npz, .h5 or .hdf5"]);
+    refused(open(&make("a.csv", b"1,2")), &["a.csv", ".npz, .h5, .hdf5 or .mat"]);
     refused(open(&folder.path().join("none.h5")), &["none.h5", "cannot open"]);
-    refused(open(folder.path()), &["folder"]);
+    refused(open(folder.path()), &["a.h5", "no known format"]);
+    refused(read_array(folder.path(), None), &["folder"]);
     let npy = folder.path().join("x.npy");
     save_npy(&npy, &Array::new(&[2, 3], &[0f32; 6]).unwrap(), false).unwrap();
     refused(open(&npy), &["x.npy", "one array only"]);

@@ -6,7 +6,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use farfield_data::{Array, DType, DataError, FieldShape, Writer, save_array, save_npy, save_npz};
+use farfield_data::{
+    Array, Axis, Boundary, DType, DataError, FieldShape, TrajectorySpec, TrajectoryWriter, Writer, save_array,
+    save_npy, save_npz,
+};
 
 const CHILD: &str = "FARFIELD_DATA_TEST_LIMITED";
 
@@ -15,6 +18,26 @@ fn write_set(path: &Path, samples: usize) -> Result<(), DataError> {
     let mut writer = Writer::create(path, &shape, &shape, DType::F64, &BTreeMap::new(), true)?;
     for _ in 0..samples {
         writer.append(&[1.0f64; 1024], &[2.0f64; 1024])?;
+    }
+    writer.finish()
+}
+
+fn write_trajectories(path: &Path) -> Result<(), DataError> {
+    let points: Vec<f64> = (0..1024).map(f64::from).collect();
+    let spec = TrajectorySpec {
+        dataset_name: "made".to_owned(),
+        trajectories: 20,
+        times: vec![0.0, 1.0],
+        fields: vec!["u".to_owned()],
+        axes: vec![Axis { name: "x".to_owned(), coordinates: points, boundary: Boundary::Open }],
+        scalars: Vec::new(),
+        mask: None,
+        dtype: DType::F64,
+        attributes: BTreeMap::new(),
+    };
+    let mut writer = TrajectoryWriter::create(path, &spec, false)?;
+    for _ in 0..20 {
+        writer.append(&[1.0f64; 2048], &[])?;
     }
     writer.finish()
 }
@@ -44,6 +67,10 @@ fn limited_child() {
     check("a.npy", save_npy(&folder.join("a.npy"), &array, false));
     check("a.npz", save_npz(&folder.join("a.npz"), &[("x", &array)], false));
     check("a.h5", save_array(&folder.join("a.h5"), "x", &array, false));
+    // Trajectories keep what was written for a later run, under another name.
+    let text = write_trajectories(&folder.join("set.h5")).expect_err("trajectories").to_string();
+    assert!(text.contains("set.h5: cannot write: ") && !text.contains('\n'), "{text}");
+    assert!(!folder.join("set.h5").exists() && !names(folder).iter().any(|name| name.ends_with(".new")));
     assert_eq!(std::fs::read(folder.join("kept.h5")).unwrap(), b"precious");
 }
 

@@ -3,7 +3,10 @@
 use std::sync::Mutex;
 
 use crate::microkernel::Kernels;
-use crate::radial::RadialKernels;
+use crate::simd::VectorMath;
+use crate::simd::portable::Portable;
+#[cfg(target_arch = "x86_64")]
+use crate::simd::{avx2::Avx2, avx512::Avx512};
 
 mod sealed {
     pub trait Sealed {}
@@ -45,8 +48,13 @@ pub trait Scalar:
     #[allow(private_interfaces)]
     fn kernels() -> &'static Kernels<Self>;
     #[doc(hidden)]
-    #[allow(private_interfaces)]
-    fn radial_kernels() -> &'static RadialKernels<Self>;
+    type Portable: VectorMath<T = Self>;
+    #[doc(hidden)]
+    #[cfg(target_arch = "x86_64")]
+    type Avx2: VectorMath<T = Self>;
+    #[doc(hidden)]
+    #[cfg(target_arch = "x86_64")]
+    type Avx512: VectorMath<T = Self>;
     #[doc(hidden)]
     fn pool() -> &'static Mutex<Vec<Vec<Self>>>;
 }
@@ -73,10 +81,11 @@ macro_rules! scalar {
             fn kernels() -> &'static Kernels<Self> {
                 Kernels::<$t>::current()
             }
-            #[allow(private_interfaces)]
-            fn radial_kernels() -> &'static RadialKernels<Self> {
-                RadialKernels::<$t>::current()
-            }
+            type Portable = Portable<$t>;
+            #[cfg(target_arch = "x86_64")]
+            type Avx2 = Avx2<$t>;
+            #[cfg(target_arch = "x86_64")]
+            type Avx512 = Avx512<$t>;
             fn pool() -> &'static Mutex<Vec<Vec<Self>>> {
                 static POOL: Mutex<Vec<Vec<$t>>> = Mutex::new(Vec::new());
                 &POOL

@@ -1,11 +1,11 @@
-//! How accurate an approximation must be.
+//! How accurate an approximation must be, and how large it may become.
 
 use crate::error::MatrixError;
 
-/// A bound on the error of an approximation, in the Frobenius norm of the whole matrix, and a cap on ranks.
+/// A bound on the error of an approximation, in the Frobenius norm of the whole matrix, a cap on ranks and one on memory.
 ///
-/// A rank cap never lowers the accuracy in silence: a build that would need a larger rank is an error
-/// ([`MatrixError::Tolerance`]).
+/// Neither cap lowers the accuracy in silence: a build that would need a larger rank is an error
+/// ([`MatrixError::Tolerance`]), and so is one whose result would need more memory ([`MatrixError::Memory`]).
 ///
 /// ```
 /// use farfield_matrix::Accuracy;
@@ -18,6 +18,7 @@ pub struct Accuracy {
     tolerance: f64,
     relative: bool,
     max_rank: Option<usize>,
+    memory_budget: Option<usize>,
 }
 
 impl Accuracy {
@@ -39,7 +40,7 @@ impl Accuracy {
 
     fn new(tolerance: f64, relative: bool) -> Result<Self, MatrixError> {
         if tolerance > 0.0 && tolerance.is_finite() {
-            Ok(Self { tolerance, relative, max_rank: None })
+            Ok(Self { tolerance, relative, max_rank: None, memory_budget: None })
         } else {
             let rule = "a tolerance must be a positive finite number";
             Err(MatrixError::Option { name: "tolerance", value: tolerance.to_string(), rule })
@@ -49,6 +50,25 @@ impl Accuracy {
     /// The same, with no rank above `rank`.
     pub fn max_rank(self, rank: usize) -> Self {
         Self { max_rank: Some(rank), ..self }
+    }
+
+    /// The same, with no more than this many bytes of numbers in the result. What is certain to be needed, the dense blocks, is checked before any of
+    /// it is computed; working memory does not count. Builds, sums, updates and recompressions of every format keep to it.
+    pub fn memory_budget(self, bytes: usize) -> Self {
+        Self { memory_budget: Some(bytes), ..self }
+    }
+
+    /// The cap on memory, in bytes.
+    pub fn memory_limit(&self) -> Option<usize> {
+        self.memory_budget
+    }
+
+    /// `Ok` when this many bytes are within the budget.
+    pub(crate) fn check_memory(&self, what: &'static str, needed: usize) -> Result<(), MatrixError> {
+        match self.memory_budget {
+            Some(budget) if needed > budget => Err(MatrixError::Memory { what, needed, budget }),
+            _ => Ok(()),
+        }
     }
 
     /// The tolerance times a positive factor.

@@ -46,8 +46,8 @@ pub(crate) fn norm_frobenius<T: Scalar>(a: MatRef<T>) -> f64 {
     largest * sum.sqrt()
 }
 
-/// In eight sums, side by side.
-fn sum_of_squares<T: Scalar>(x: &[T]) -> f64 {
+/// `x . x` in f64, in eight sums side by side.
+pub(crate) fn sum_of_squares<T: Scalar>(x: &[T]) -> f64 {
     let mut sums = [0.0f64; 8];
     let chunks = x.chunks_exact(8);
     let rest: f64 = chunks.remainder().iter().map(|x| x.to_f64() * x.to_f64()).sum();

@@ -9,6 +9,23 @@ pub struct LogDeterminant {
     pub ln_abs: f64,
 }
 
+impl LogDeterminant {
+    /// Of one number.
+    pub(crate) fn of(x: f64) -> Self {
+        Self { sign: if x < 0.0 { -1 } else { 1 }, ln_abs: x.abs().ln() }
+    }
+
+    /// `-1` or `1`.
+    pub(crate) fn signed(negative: bool) -> Self {
+        Self { sign: if negative { -1 } else { 1 }, ln_abs: 0.0 }
+    }
+
+    /// The determinant of a product.
+    pub(crate) fn times(self, other: Self) -> Self {
+        Self { sign: self.sign * other.sign, ln_abs: self.ln_abs + other.ln_abs }
+    }
+}
+
 /// Whether a permutation is odd: its length minus its number of cycles is.
 pub(crate) fn is_odd(order: &[usize]) -> bool {
     let mut seen = vec![false; order.len()];

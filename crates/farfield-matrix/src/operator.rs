@@ -25,6 +25,17 @@ pub trait LinearOperator<T: Scalar>: Sync {
     /// # Errors
     /// When the sizes do not fit, when the operator fails, or [`MatrixError::NoTranspose`] when it cannot be transposed.
     fn apply_transpose(&self, x: &Matrix<T>) -> Result<Matrix<T>, MatrixError>;
+
+    /// `||A||_2` to a relative accuracy, by [`norm_2`](crate::norm_2()): of a matrix in any format, or of the inverse that a factorisation stands for.
+    ///
+    /// # Errors
+    /// Those of [`norm_2`](crate::norm_2()).
+    fn norm_2(&self, accuracy: f64, seed: u64) -> Result<f64, MatrixError>
+    where
+        Self: Sized,
+    {
+        crate::norms::norm_2(self, accuracy, seed)
+    }
 }
 
 impl<T: Scalar> LinearOperator<T> for Matrix<T> {
@@ -50,4 +61,15 @@ impl<T: Scalar> LinearOperator<T> for Matrix<T> {
 /// `Ok` when `x` has `expected` rows.
 pub(crate) fn check_rows<T: Scalar>(what: &'static str, x: &Matrix<T>, expected: usize) -> Result<(), MatrixError> {
     if x.nrows() == expected { Ok(()) } else { Err(MatrixError::Rows { what, got: x.nrows(), expected }) }
+}
+
+/// `Ok` when all indices are below `end`.
+pub(crate) fn check_indices(name: &'static str, indices: &[usize], end: usize) -> Result<(), MatrixError> {
+    match indices.iter().find(|&&i| i >= end) {
+        None => Ok(()),
+        Some(index) => {
+            let rule = "an index must be below the size of the matrix";
+            Err(MatrixError::Option { name, value: index.to_string(), rule })
+        }
+    }
 }

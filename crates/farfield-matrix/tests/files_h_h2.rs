@@ -54,7 +54,7 @@ fn round_trips() {
     for (rows, cols) in [(&a, &a), (&a, &b)] {
         round_trip(&h(rows, cols), true);
         round_trip(&h2(rows, cols, H2Storage::Stored), true);
-        round_trip(&h2(rows, cols, H2Storage::Stored).scale(-2.0), true);
+        round_trip(&h2(rows, cols, H2Storage::Stored).scale(-2.0).unwrap(), true);
         // Recomputed blocks come back as stored ones: the same numbers, summed in another order.
         round_trip(&h2(rows, cols, H2Storage::Recomputed), false);
     }

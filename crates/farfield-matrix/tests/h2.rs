@@ -213,7 +213,7 @@ fn norm_diagonal_trace_rows_and_scaling() {
     for (cols, storage) in [(points.clone(), H2Storage::Recomputed), (cloud(2, 500, 5), H2Storage::Stored)] {
         let kernel = kernel_matrix::<f64>("exponential:0.4", &points, &cols);
         let (h, _) = H2Matrix::from_kernel(&kernel, &H2Options { storage, ..relative(1e-4) }).unwrap();
-        let h = h.scale(-2.0);
+        let h = h.scale(-2.0).unwrap();
         let full = h.to_dense();
         assert!((h.norm_frobenius() - full.norm_frobenius()).abs() <= 1e-12 * full.norm_frobenius());
         let diagonal = h.diagonal().unwrap();

@@ -5,7 +5,7 @@ mod cases;
 use std::sync::Arc;
 
 use cases::*;
-use farfield_matrix::{ClusterTree, Hss, LinearOperator, Matrix, MatrixError, RecoverOptions};
+use farfield_matrix::{ClusterTree, Hss, LinearOperator, Matrix, MatrixError, Nested, RecoverOptions};
 
 /// The inverse of the fourth-order five-diagonal second difference `(1, -16, 30, -16, 1) / 12`, by Cholesky factorisation of the band.
 struct FourthOrderPoisson {
@@ -236,4 +236,98 @@ fn the_same_bits_on_any_number_of_threads() {
     let y = a.apply(&x).unwrap();
     let run = |threads| on_threads(threads, || Hss::recover(&x, &y, None, &RecoverOptions::default()).unwrap().matrix);
     assert_eq!(run(1), run(2));
+}
+
+/// The operator on the points that are not zero, between zeros.
+struct Padded {
+    inner: FourthOrderPoisson,
+    zero: Vec<bool>,
+}
+
+impl LinearOperator<f64> for Padded {
+    fn nrows(&self) -> usize {
+        self.zero.len()
+    }
+    fn ncols(&self) -> usize {
+        self.zero.len()
+    }
+    fn apply(&self, x: &Matrix<f64>) -> Result<Matrix<f64>, MatrixError> {
+        let places: Vec<usize> = (0..self.zero.len()).filter(|&i| !self.zero[i]).collect();
+        let inside = Matrix::from_fn(places.len(), x.ncols(), |i, j| x[(places[i], j)]);
+        let y = self.inner.apply(&inside)?;
+        let mut out = Matrix::zeros(self.zero.len(), x.ncols());
+        for (i, &place) in places.iter().enumerate() {
+            (0..x.ncols()).for_each(|j| out[(place, j)] = y[(i, j)]);
+        }
+        Ok(out)
+    }
+    fn apply_transpose(&self, x: &Matrix<f64>) -> Result<Matrix<f64>, MatrixError> {
+        self.apply(x)
+    }
+}
+
+/// Halves of halves, the upper one first, indices descending in the leaves.
+fn backwards(range: std::ops::Range<usize>) -> Nested {
+    if range.len() <= 8 {
+        return Nested::Leaf(range.rev().collect());
+    }
+    let middle = range.start + range.len() / 2;
+    Nested::Split(vec![backwards(middle..range.end), backwards(range.start..middle)])
+}
+
+#[test]
+fn zero_points_stay_in_place() {
+    let n = 258;
+    // A boundary; a boundary and a hole that is wider than a leaf; every other point of a part.
+    let masks: [fn(usize) -> bool; 3] = [
+        |i| i == 0 || i == 257,
+        |i| i == 0 || i == 257 || (100..140).contains(&i),
+        |i| (64..128).contains(&i) && i % 2 == 0,
+    ];
+    for mask in masks {
+        let zero: Vec<bool> = (0..n).map(mask).collect();
+        let count = zero.iter().filter(|z| !**z).count();
+        let a = Padded { inner: FourthOrderPoisson::new(count), zero: zero.clone() };
+        let noise = gaussian(&mut rng(11), n, 34);
+        let x = Matrix::from_fn(n, 34, |i, j| if zero[i] { 0.0 } else { noise[(i, j)] });
+        let y = a.apply(&x).unwrap();
+        let refused = Hss::recover(&x, &y, None, &RecoverOptions::default()).unwrap_err().to_string();
+        assert!(refused.contains(&format!("{} of 258 points are zero", n - count)), "{refused}");
+        let keep = RecoverOptions { zero_points: true, ..RecoverOptions::default() };
+        let backwards = Arc::new(ClusterTree::from_nested(&backwards(0..n)).unwrap());
+        let fixed = RecoverOptions { leaf_size: Some(8), rank: Some(4), ..keep };
+        for (tree, options) in [(None, keep), (None, fixed), (Some(&backwards), keep)] {
+            let recovered = Hss::recover(&x, &y, tree, &options).unwrap();
+            let h = &recovered.matrix;
+            assert_eq!((h.nrows(), h.ncols(), recovered.zero_points.len()), (n, n, n - count));
+            assert!(recovered.zero_points.iter().all(|&i| zero[i]));
+            assert!(recovered.held_out_error <= 1e-10 && white_noise_error(h, &a) <= 1e-10);
+            let (dense, exact) = (h.to_dense(), a.apply(&Matrix::identity(n)).unwrap());
+            let gap = distance(&dense, &exact);
+            assert!(gap <= recovered.certificate.frobenius.value && gap <= 1e-9 * exact.norm_frobenius());
+            for i in (0..n).filter(|&i| zero[i]) {
+                assert!((0..n).all(|j| dense[(i, j)] == 0.0 && dense[(j, i)] == 0.0), "point {i}");
+            }
+            assert_eq!(recovered.certificate.dense, n * n);
+            assert!((recovered.certificate.norm - h.norm_frobenius()).abs() <= 1e-12 * h.norm_frobenius());
+        }
+    }
+}
+
+#[test]
+fn zero_points_that_are_not_zero_everywhere_are_refused() {
+    let n = 128;
+    let a = FourthOrderPoisson::new(n);
+    let noise = gaussian(&mut rng(14), n, 40);
+    let x = Matrix::from_fn(n, 40, |i, j| if i == 17 { 0.0 } else { noise[(i, j)] });
+    let y = a.apply(&x).unwrap();
+    let keep = RecoverOptions { zero_points: true, ..RecoverOptions::default() };
+    let refused = Hss::recover(&x, &y, None, &keep).unwrap_err().to_string();
+    assert!(refused.contains("dependent on leaf"), "{refused}");
+    let nothing = Matrix::<f64>::zeros(n, 40);
+    let refused = Hss::recover(&nothing, &nothing, None, &keep).unwrap_err().to_string();
+    assert!(refused.contains("all pairs are zero"), "{refused}");
+    // An operator that is zero is no point that is zero.
+    let zero = Hss::recover(&noise, &nothing, None, &keep).unwrap();
+    assert!(zero.zero_points.is_empty() && zero.matrix.norm_frobenius() == 0.0);
 }

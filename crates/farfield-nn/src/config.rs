@@ -1,7 +1,7 @@
 //! What a model and its training are made of: structures read from TOML or JSON, every field with a default.
 //!
 //! Unknown keys are errors. A wrong value is reported as `model.rank = -1: ...` by deserialisation or by
-//! `validate`. Presets carry the numbers of the tables of the Neural-HSS paper.
+//! `validate`. [`presets`](crate::presets) carry the numbers of the tables of the Neural-HSS paper.
 
 use burn::tensor::{DType, Device};
 use farfield_data::{FieldShape, Normalization};
@@ -439,58 +439,6 @@ impl TrainConfig {
     }
 }
 
-/// Table 3: heat equation, and 1D Poisson with Neumann conditions.
-///
-/// Depth 3 with an HSS projection has the 37 K parameters of table 1's Neumann row, counting the
-/// projection as a fourth HSS layer.
-pub fn preset_table3() -> (ModelConfig, TrainConfig) {
-    let (model, train) = preset_table9();
-    let train = TrainConfig { epochs: 1000, ..train };
-    (model, train)
-}
-
-/// Table 5: 2D Poisson.
-pub fn preset_table5() -> (ModelConfig, TrainConfig) {
-    let model = ModelConfig { levels: 2, rank: 2, outer_rank: 8, depth: 3, ..ModelConfig::default() };
-    let train = TrainConfig {
-        epochs: 500,
-        batch_size: 128,
-        learning_rate: 8e-4,
-        minimum_learning_rate: 1e-5,
-        weight_decay: 1e-5,
-        ..TrainConfig::default()
-    };
-    (model, train)
-}
-
-/// Table 8: data efficiency on 3D Poisson.
-pub fn preset_table8() -> (ModelConfig, TrainConfig) {
-    let model = ModelConfig { levels: 2, rank: 4, outer_rank: 2, depth: 1, ..ModelConfig::default() };
-    let train = TrainConfig {
-        steps: Some(16_000),
-        batch_size: 16,
-        learning_rate: 5e-3,
-        minimum_learning_rate: 1e-3,
-        weight_decay: 0.0,
-        ..TrainConfig::default()
-    };
-    (model, train)
-}
-
-/// Table 9: data efficiency on 1D Poisson.
-pub fn preset_table9() -> (ModelConfig, TrainConfig) {
-    let model = ModelConfig { levels: 3, rank: 2, depth: 3, ..ModelConfig::default() };
-    let train = TrainConfig {
-        epochs: 500,
-        batch_size: 256,
-        learning_rate: 1e-3,
-        minimum_learning_rate: 1e-5,
-        weight_decay: 1e-3,
-        ..TrainConfig::default()
-    };
-    (model, train)
-}
-
 fn finite(field: &'static str, value: f64) -> Result<(), NnError> {
     if value.is_finite() { Ok(()) } else { Err(NnError::config(field, value, "must be a finite number")) }
 }
@@ -599,18 +547,9 @@ mod tests {
     }
 
     #[test]
-    fn empty_tables_are_the_defaults_and_presets_are_valid() {
+    fn empty_tables_are_the_defaults() {
         assert_eq!(model("{}").unwrap(), ModelConfig::default());
         assert_eq!(train("{}").unwrap(), TrainConfig::default());
-        for (m, t) in [preset_table3(), preset_table5(), preset_table8(), preset_table9()] {
-            m.validate().unwrap();
-            t.validate().unwrap();
-            let text = serde_json::to_string(&(&m, &t)).unwrap();
-            let back: (ModelConfig, TrainConfig) = serde_json::from_str(&text).unwrap();
-            assert_eq!(back, (m, t));
-        }
-        assert_eq!(preset_table8().1.total_steps(64), 16_000);
-        assert_eq!(preset_table9().1.total_steps(1000), 2000);
     }
 
     #[test]

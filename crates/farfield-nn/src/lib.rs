@@ -1,7 +1,7 @@
 //! Neural networks of hierarchical-matrix layers, and their training.
 //!
 //! * [`NeuralHss`] is the model of Sittoni et al. 2026 (*Neural-HSS*, arXiv 2602.18248): [`HssLayer`]s between a lifting and a
-//!   projection. [`ModelConfig`] says which; presets in [`config`] carry the tables of the paper. The block-diagonal
+//!   projection. [`ModelConfig`] says which; [`presets`] carry the tables of the paper. The block-diagonal
 //!   and the dense network that it is compared with are the same model at rank 0 and at 0 levels.
 //! * [`Trainer`] trains any [`Model`]: AdamW, global-norm clipping, schedules, validation, early stopping, checkpoints from which a
 //!   run continues to the same bits.
@@ -46,6 +46,7 @@
 //! ```
 
 pub mod activation;
+pub mod any_model;
 pub mod baselines;
 pub mod block_least_squares;
 pub mod checkpoint;
@@ -66,7 +67,9 @@ pub mod model_file;
 pub mod neural_hss;
 pub mod optimizer;
 pub mod parameters;
+pub mod presets;
 mod pseudo_inverse;
+pub mod rivals;
 mod safetensors_file;
 pub mod schedule;
 pub mod tensor_map;
@@ -74,6 +77,7 @@ pub mod tensor_ops;
 pub mod trainer;
 pub mod training_data;
 
+pub use any_model::{AnyModel, AnyModelConfig, MODEL_KINDS};
 pub use baselines::{LinearLeastSquares, MeanPredictor};
 pub use config::{ModelConfig, TrainConfig};
 pub use error::NnError;

@@ -11,6 +11,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use farfield_data::{FieldShape, Real};
 use serde::{Deserialize, Serialize};
 
+use crate::any_model::{AnyModel, AnyModelConfig};
 use crate::config::{MapKind, ModelConfig, Precision};
 use crate::error::NnError;
 use crate::full_rank::FullRank;
@@ -21,7 +22,7 @@ use crate::layer_spec::LayerSpec;
 use crate::metrics::Normalizers;
 use crate::model::Model;
 use crate::neural_hss::{LinearMap, NeuralHss, StackSpecs, one_channel, tensor_shape};
-use crate::parameters::NamedTensor;
+use crate::parameters::{self, NamedTensor};
 use crate::safetensors_file::{self, Contents};
 use crate::tensor_map::{TensorMap, TensorMapParts};
 
@@ -32,7 +33,7 @@ const VERSION: &str = "1";
 #[derive(Clone, Debug)]
 pub struct SavedModel {
     /// The model.
-    pub model: NeuralHss,
+    pub model: AnyModel,
     /// Scaling of inputs and outputs.
     pub normalizers: Normalizers,
     /// Float type in which the parameters are stored and the model computes.
@@ -43,7 +44,7 @@ pub struct SavedModel {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Description {
-    model: ModelConfig,
+    model: AnyModelConfig,
     input: FieldShape,
     output: FieldShape,
     normalizers: Normalizers,
@@ -54,9 +55,9 @@ struct Description {
 ///
 /// # Errors
 /// When the model is not in `precision`, or the file cannot be written.
-pub fn save(path: &Path, model: &NeuralHss, normalizers: &Normalizers, precision: Precision) -> Result<(), NnError> {
+pub fn save(path: &Path, model: &AnyModel, normalizers: &Normalizers, precision: Precision) -> Result<(), NnError> {
     let description = Description {
-        model: model.config().clone(),
+        model: model.config(),
         input: model.input_shape().clone(),
         output: model.output_shape().clone(),
         normalizers: normalizers.clone(),
@@ -64,11 +65,16 @@ pub fn save(path: &Path, model: &NeuralHss, normalizers: &Normalizers, precision
     };
     let config = serde_json::to_string(&description).map_err(|e| NnError::file(path, e))?;
     let metadata = BTreeMap::from([("format", FORMAT.to_owned()), ("version", VERSION.to_owned()), ("config", config)]);
-    let tensors = match precision {
-        Precision::F32 => named_tensors::<f32>(model),
-        Precision::F64 => named_tensors::<f64>(model),
+    let tensors = match (model, precision) {
+        (AnyModel::NeuralHss(model), Precision::F32) => named_tensors::<f32>(model)?,
+        (AnyModel::NeuralHss(model), Precision::F64) => named_tensors::<f64>(model)?,
+        _ => parameters::export(model),
     };
-    safetensors_file::write(path, &metadata, &tensors?)
+    if let Some(other) = tensors.iter().find(|tensor| tensor.data.dtype() != precision.dtype()) {
+        let dtype = format!("{:?}", precision.dtype());
+        return Err(NnError::shape("float type of the model", format!("{:?}", other.data.dtype()), dtype));
+    }
+    safetensors_file::write(path, &metadata, &tensors)
 }
 
 /// Reads a model onto `device`.
@@ -93,34 +99,11 @@ pub fn load(path: &Path, device: &Device) -> Result<SavedModel, NnError> {
             )));
         }
     }
-    config.check_shapes(&input, &output).map_err(in_file)?;
-    let mut reader = Reader { path, contents, precision, device };
-    reader.check_trees(&config)?;
-    let specs = StackSpecs::new(&config, &input, &output).map_err(in_file)?;
-    let inner = config.inner_grid(&input);
-
-    let mut layers = Vec::new();
-    if let Some(spec) = &specs.lift {
-        layers.push(reader.layer("lift", spec, false)?);
-    }
-    for i in 0..config.depth {
-        layers.push(reader.layer(&format!("layers.{i}"), &specs.inner, true)?);
-    }
-    if let Some(spec) = &specs.project {
-        layers.push(reader.layer("project", spec, false)?);
-    }
-    let lift = match config.lift {
-        MapKind::Tensor => reader.map("lift", &config, &tensor_shape(&input), &one_channel(&inner))?,
-        _ => reader.map("lift", &config, &input.grid, &inner)?,
+    let reader = Reader { path, contents, precision, device };
+    let model = match &config {
+        AnyModelConfig::NeuralHss(config) => AnyModel::NeuralHss(reader.neural_hss(config, &input, &output)?),
+        _ => reader.rival(&config, &input, &output)?,
     };
-    let project = match config.project {
-        MapKind::Tensor => reader.map("project", &config, &one_channel(&inner), &tensor_shape(&output))?,
-        _ => reader.map("project", &config, &inner, &output.grid)?,
-    };
-    if let Some(name) = reader.contents.tensors.keys().next() {
-        return Err(NnError::file(path, format!("tensor \"{name}\" does not belong to this model")));
-    }
-    let model = NeuralHss::from_modules(&config, &input, &output, lift, HssStack::new(layers), project);
     Ok(SavedModel { model, normalizers, precision })
 }
 
@@ -192,6 +175,65 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// A model of HSS layers.
+    fn neural_hss(
+        mut self,
+        config: &ModelConfig,
+        input: &FieldShape,
+        output: &FieldShape,
+    ) -> Result<NeuralHss, NnError> {
+        let path = self.path;
+        let in_file = |e: NnError| NnError::file(path, format!("metadata key \"config\": {e}"));
+        config.check_shapes(input, output).map_err(in_file)?;
+        self.check_trees(config)?;
+        let specs = StackSpecs::new(config, input, output).map_err(in_file)?;
+        let inner = config.inner_grid(input);
+
+        let mut layers = Vec::new();
+        if let Some(spec) = &specs.lift {
+            layers.push(self.layer("lift", spec, false)?);
+        }
+        for i in 0..config.depth {
+            layers.push(self.layer(&format!("layers.{i}"), &specs.inner, true)?);
+        }
+        if let Some(spec) = &specs.project {
+            layers.push(self.layer("project", spec, false)?);
+        }
+        let lift = match config.lift {
+            MapKind::Tensor => self.map("lift", config, &tensor_shape(input), &one_channel(&inner))?,
+            _ => self.map("lift", config, &input.grid, &inner)?,
+        };
+        let project = match config.project {
+            MapKind::Tensor => self.map("project", config, &one_channel(&inner), &tensor_shape(output))?,
+            _ => self.map("project", config, &inner, &output.grid)?,
+        };
+        if let Some(name) = self.contents.tensors.keys().next() {
+            return Err(NnError::file(path, format!("tensor \"{name}\" does not belong to this model")));
+        }
+        Ok(NeuralHss::from_modules(config, input, output, lift, HssStack::new(layers), project))
+    }
+
+    /// A model of another kind: its parameters by their paths.
+    fn rival(self, config: &AnyModelConfig, input: &FieldShape, output: &FieldShape) -> Result<AnyModel, NnError> {
+        let in_file = |e: NnError| NnError::file(self.path, format!("metadata key \"config\": {e}"));
+        // Before memory is taken for what the configuration describes: the file must hold as much.
+        let expected = config.parameters(input, output).map_err(in_file)?;
+        let tensors = &self.contents.tensors;
+        let held: usize = tensors.values().map(|data| data.shape().as_slice().iter().product::<usize>()).sum();
+        if held as f64 != expected {
+            let what = format!("holds {held} numbers, the configuration needs {expected}");
+            return Err(NnError::file(self.path, what));
+        }
+        for (name, data) in tensors {
+            if let Some(value) = data.iter::<f64>().find(|v| !v.is_finite()) {
+                return Err(NnError::file(self.path, format!("tensor \"{name}\" holds {value}")));
+            }
+        }
+        let model = config.build(input, output, 0, self.device, self.precision.dtype()).map_err(in_file)?;
+        let tensors = self.contents.tensors.into_iter().map(|(name, data)| NamedTensor { name, data }).collect();
+        parameters::import(model, tensors).map_err(|what| NnError::file(self.path, what))
+    }
+
     /// Checks that the trees which the configuration describes are in the file, before memory is taken for them: the
     /// leaves of layer 0 must be there.
     fn check_trees(&self, config: &ModelConfig) -> Result<(), NnError> {

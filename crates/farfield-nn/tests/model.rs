@@ -3,12 +3,11 @@
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use farfield_data::FieldShape;
 use farfield_matrix::{LinearOperator, Matrix};
-use farfield_nn::config::{
-    LossKind, MapKind, ModelConfig, ModelKind, preset_table3, preset_table5, preset_table8, preset_table9,
-};
+use farfield_nn::config::{LossKind, MapKind, ModelConfig, ModelKind};
 use farfield_nn::loss::{slope_penalty, squared_error};
 use farfield_nn::optimizer::{ModelGradients, clip_factor};
 use farfield_nn::parameters::{NamedTensor, export, import};
+use farfield_nn::presets::{PaperTable, preset};
 use farfield_nn::{Model, NeuralHss};
 
 fn build(config: &ModelConfig, input: &FieldShape, output: &FieldShape, device: &Device, dtype: DType) -> NeuralHss {
@@ -40,28 +39,22 @@ fn parameters_are_counted_as_in_the_paper() {
     let count =
         |config: &ModelConfig, field: &FieldShape| build(config, field, field, &device, DType::F32).num_parameters();
     // Heat: 9 424 a layer and one slope; with an HSS projection the 37.7 K of four layers.
-    let (heat, _) = preset_table3();
+    let hss = |table| preset(table, "neural-hss").unwrap().0.neural_hss().unwrap().clone();
+    let heat = hss(PaperTable::Table3);
     assert_eq!(count(&heat, &line), 3 * 9424 + 3);
     let projected = ModelConfig { project: MapKind::Hss, ..heat.clone() };
     assert_eq!(count(&projected, &line), 4 * 9424 + 3);
     let both = ModelConfig { lift: MapKind::Hss, ..projected };
     assert_eq!(count(&both, &line), 5 * 9424 + 3);
-    assert_eq!(preset_table9().0, heat);
+    assert_eq!(hss(PaperTable::Table9), heat);
     // Burgers: the paper says 1.5 M.
-    let burgers = ModelConfig {
-        rank: 32,
-        depth: 4,
-        embedding: Some(vec![1024]),
-        lift: MapKind::Full,
-        project: MapKind::Full,
-        ..heat
-    };
+    let burgers = hss(PaperTable::Table4);
     let layer = 8 * (128 * 128 + 2 * 128 * 32) + (2 + 4) * 8 * 32 * 32 + 4 * 32 * 32;
     assert_eq!(count(&burgers, &line), 4 * (layer + 1) + 2 * 256 * 1024);
     assert_eq!(count(&burgers, &line) / 10_000, 152);
-    let (poisson_2d, _) = preset_table5();
+    let poisson_2d = hss(PaperTable::Table5);
     assert_eq!(count(&poisson_2d, &FieldShape::new(1, &[64, 64])), 3 * (21_760 + 1));
-    let (poisson_3d, _) = preset_table8();
+    let poisson_3d = hss(PaperTable::Table8);
     let axis = 4 * (32 * 32 + 2 * 32 * 4) + 2 * 8 * 16 + 4 * 16;
     assert_eq!(count(&poisson_3d, &FieldShape::new(1, &[128; 3])), 2 * 3 * axis + 1);
 }

@@ -8,7 +8,7 @@ use farfield_data::{Array, FieldShape, Normalizer, read_array, save_npy};
 use farfield_nn::config::{MapKind, ModelKind, Precision};
 use farfield_nn::model_file::{SavedModel, load, save};
 use farfield_nn::parameters::export;
-use farfield_nn::{ModelConfig, NeuralHss, Normalizers, predict};
+use farfield_nn::{AnyModel, AnyModelConfig, ModelConfig, NeuralHss, Normalizers, predict};
 
 fn configs() -> Vec<(ModelConfig, FieldShape, FieldShape)> {
     let base = ModelConfig { levels: 2, rank: 2, depth: 2, slope_init: 0.5, ..ModelConfig::default() };
@@ -58,7 +58,7 @@ fn saved(config: &ModelConfig, input: &FieldShape, output: &FieldShape, precisio
         Normalizer::new(shift, (0..channels).map(|c| 1.7 + c as f64).collect()).unwrap()
     };
     let normalizers = Normalizers { input: scale(input.channels), output: scale(output.channels) };
-    SavedModel { model, normalizers, precision }
+    SavedModel { model: AnyModel::NeuralHss(model), normalizers, precision }
 }
 
 #[test]
@@ -71,8 +71,8 @@ fn a_round_trip_keeps_every_bit() {
             save(&path, &original.model, &original.normalizers, precision).unwrap();
             let back = load(&path, &Device::flex()).unwrap();
             assert_eq!(back.normalizers, original.normalizers);
-            assert_eq!((back.precision, back.model.config()), (precision, &config));
-            let bits = |m: &NeuralHss| -> Vec<(String, Vec<u8>)> {
+            assert_eq!((back.precision, back.model.config()), (precision, AnyModelConfig::NeuralHss(config.clone())));
+            let bits = |m: &AnyModel| -> Vec<(String, Vec<u8>)> {
                 export(m).into_iter().map(|t| (t.name, t.data.as_bytes().to_vec())).collect()
             };
             assert_eq!(bits(&back.model), bits(&original.model));

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Result;
 use farfield_nn::baselines::{LinearLeastSquares, MeanPredictor};
 use farfield_nn::block_least_squares::BlockLeastSquares;
-use farfield_nn::{Evaluation, NnError, Samples};
+use farfield_nn::{Evaluation, ModelConfig, NnError, Samples};
 
 use crate::results::Comparator;
 use crate::run_config::RunConfig;
@@ -50,7 +50,7 @@ pub fn all(config: &RunConfig, sets: &Sets) -> Result<BTreeMap<String, Comparato
     let shapes = [train.dataset.input_shape(), train.dataset.output_shape()];
     if shapes.iter().all(|s| s.dims() == 1 && s.channels == 1) {
         let start = Instant::now();
-        let levels = config.model.effective_levels();
+        let levels = config.model.neural_hss().map_or(ModelConfig::default().levels, ModelConfig::effective_levels);
         let fit = BlockLeastSquares::fit(train, levels)?;
         let name = format!("block-diagonal least squares, {} leaves", 1 << levels);
         let entry = comparator(name, Some(fit.num_parameters()), sets, start, |s| fit.evaluate(s))?;

@@ -6,7 +6,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use farfield_nn::{ModelConfig, TrainConfig};
+use farfield_nn::presets::{self, PaperTable};
+use farfield_nn::{AnyModelConfig, ModelConfig, TrainConfig};
 use farfield_pde::{Family, ProblemOptions};
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +23,7 @@ pub struct RunConfig {
     /// Where data come from and how they are split.
     pub data: DataConfig,
     /// The model.
-    pub model: ModelConfig,
+    pub model: AnyModelConfig,
     /// The training.
     pub train: TrainConfig,
 }
@@ -136,18 +137,19 @@ impl DataConfig {
     }
 }
 
-/// The configurations that the paper's tables give, by problem name.
-pub fn preset(problem: &str) -> Result<RunConfig> {
-    let (tables, samples): ((ModelConfig, TrainConfig), [u64; 3]) = match problem {
-        "poisson-1d" => (farfield_nn::config::preset_table9(), [1000, 1000, 1000]),
-        "poisson-1d-neumann" => (farfield_nn::config::preset_table3(), [1000, 1000, 1000]),
-        "poisson-2d" => (farfield_nn::config::preset_table5(), [4200, 800, 800]),
-        "poisson-3d" => (farfield_nn::config::preset_table8(), [256, 200, 20]),
+/// The configurations that the paper's tables give, by problem name and kind of model.
+pub fn preset(problem: &str, kind: &str) -> Result<RunConfig> {
+    let (table, samples): (PaperTable, [u64; 3]) = match problem {
+        "poisson-1d" => (PaperTable::Table9, [1000, 1000, 1000]),
+        "poisson-1d-neumann" => (PaperTable::Table3, [1000, 1000, 1000]),
+        "poisson-2d" => (PaperTable::Table5, [4200, 800, 800]),
+        "poisson-3d" => (PaperTable::Table8, [256, 200, 20]),
         _ => {
             let known: Vec<&str> = farfield_pde::problems().iter().map(|(name, _)| *name).collect();
             return Err(bad_input(format!("unknown problem \"{problem}\": the problems are {}", known.join(", "))));
         }
     };
+    let tables = presets::preset(table, kind)?;
     let [samples, test_samples, ood_samples] = samples;
     Ok(RunConfig {
         problem: Some(ProblemConfig {
@@ -177,6 +179,23 @@ pub struct Request {
 }
 
 impl RunConfig {
+    /// A model of another kind for the same problem: that of the paper's table, or the same sizes where the kinds share their keys.
+    ///
+    /// # Errors
+    /// A kind that there is not, or that the table of the problem does not have.
+    pub fn other_model(&self, kind: &str) -> Result<AnyModelConfig> {
+        let other = match &self.problem {
+            Some(problem) => preset(&problem.name, kind)?.model,
+            None => AnyModelConfig::of_kind(kind)?,
+        };
+        Ok(match (&self.model, other) {
+            (AnyModelConfig::NeuralHss(own), AnyModelConfig::NeuralHss(other)) => {
+                AnyModelConfig::NeuralHss(ModelConfig { kind: other.kind, ..own.clone() })
+            }
+            (_, other) => other,
+        })
+    }
+
     /// The configuration that a request describes: the preset of the problem (or defaults), under the TOML file, under the
     /// `key=value` changes.
     ///
@@ -210,9 +229,14 @@ impl RunConfig {
 
     fn from_document_for(request: &Request, document: toml::Table, origin: &str) -> Result<Self> {
         let named = document.get("problem").and_then(|p| p.get("name")).and_then(|n| n.as_str()).map(str::to_owned);
+        let kind = match document.get("model").and_then(|m| m.get("kind")) {
+            None => AnyModelConfig::default().kind().to_owned(),
+            Some(toml::Value::String(kind)) => kind.clone(),
+            Some(other) => return Err(bad_input(format!("model.kind = {other}: must be a string"))),
+        };
         let mut base = match request.problem.as_ref().or(named.as_ref()) {
-            Some(name) => preset(name)?,
-            None => Self::default(),
+            Some(name) => preset(name, &kind)?,
+            None => Self { model: AnyModelConfig::of_kind(&kind)?, ..Self::default() },
         };
         if let Some(path) = &request.data {
             if base.problem.is_some() {
@@ -347,11 +371,25 @@ mod tests {
         let request = request("poisson-2d", &["train.epochs=7", "problem.family=random-s1", "model.levels = 0"]);
         let config = RunConfig::resolve(&request).unwrap();
         assert_eq!(config.train.epochs, 7);
-        assert_eq!(config.model.levels, 0);
-        assert_eq!(config.model.outer_rank, 8);
+        let model = config.model.neural_hss().unwrap();
+        assert_eq!((model.levels, model.outer_rank), (0, 8));
         assert_eq!(config.problem.as_ref().unwrap().family, Family::Random { smoothness: 1 });
         let table = parse(&config.to_toml().unwrap(), "again").unwrap();
         assert_eq!(RunConfig::from_table(table).unwrap(), config);
+    }
+
+    #[test]
+    fn another_kind_has_the_papers_table_and_its_own_keys() {
+        let config = RunConfig::resolve(&request("poisson-2d", &["model.kind=fno", "model.padding=3"])).unwrap();
+        let AnyModelConfig::Fno(fno) = &config.model else { panic!("not an FNO") };
+        assert_eq!((fno.hidden_channels, fno.n_layers, fno.padding), (16, 4, 3));
+        let table = parse(&config.to_toml().unwrap(), "again").unwrap();
+        assert_eq!(RunConfig::from_table(table).unwrap(), config);
+        assert_eq!(config.other_model("resnet").unwrap().kind(), "resnet");
+        for (set, part) in [(["model.kind=fno", "model.rank=2"], "rank"), (["model.kind=mlp", "model.rank=2"], "mlp")] {
+            let text = format!("{:#}", RunConfig::resolve(&request("poisson-2d", &set)).unwrap_err());
+            assert!(text.contains(part) && !text.contains('\n'), "{text}");
+        }
     }
 
     #[test]

@@ -9,14 +9,14 @@
 //! array of which a part was never written is refused instead of read as zeros.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use hdf5_pure::Layout;
 
 use super::datatype::elements;
 use crate::array::checked_len;
 use crate::error::DataError;
-use crate::number::Elements;
+use crate::number::{Elements, Number, NumberFormat};
 use crate::positioned_file::PositionedFile;
 use crate::shape::shape_text;
 
@@ -33,7 +33,11 @@ pub(crate) struct Hdf5Array {
     shape: Vec<usize>,
     elements: Elements,
     row_bytes: usize,
+    /// Axes in reverse: MATLAB's (N, X, Y) is stored as (Y, X, N).
+    reversed: bool,
     storage: Storage,
+    /// The row decoded last for [`Self::read_part`], with its number.
+    decoded: Mutex<Option<(usize, Vec<u8>)>>,
 }
 
 enum Storage {
@@ -46,7 +50,13 @@ enum Storage {
 }
 
 impl Hdf5Array {
-    pub(super) fn new(bytes: &Arc<PositionedFile>, name: &str, dataset: hdf5_pure::Dataset) -> Result<Self, DataError> {
+    /// `matlab`: the file says that MATLAB wrote it; otherwise the attribute `MATLAB_class` of the array does.
+    pub(super) fn new(
+        bytes: &Arc<PositionedFile>,
+        name: &str,
+        dataset: hdf5_pure::Dataset,
+        matlab: bool,
+    ) -> Result<Self, DataError> {
         let path = bytes.path();
         let failed = |e: hdf5_pure::Error| library_error(path, name, &e);
         let damaged = |what: String| DataError::damaged(path, name, what);
@@ -59,7 +69,24 @@ impl Hdf5Array {
             .map(|axis| usize::try_from(axis).map_err(|_| too_large()))
             .collect::<Result<Vec<_>, _>>()?;
         let datatype = dataset.datatype().map_err(failed)?;
-        let elements = elements(&datatype);
+        let attributes = dataset.attrs().map_err(failed)?;
+        let class = attributes.get("MATLAB_class").and_then(|value| value.as_str());
+        let elements = match class {
+            // Their numbers are characters, or references to other arrays.
+            Some(class @ ("char" | "cell" | "struct" | "function_handle" | "string")) => {
+                Elements::Other(class.to_owned())
+            }
+            Some(_) if attributes.get("MATLAB_empty").and_then(|v| v.as_i64()).is_some_and(|v| v != 0) => {
+                Elements::Other("empty array".to_owned())
+            }
+            Some("logical") => match elements(&datatype) {
+                Elements::Numbers(format) if format.size() == 1 => {
+                    Elements::Numbers(NumberFormat { number: Number::Bool, ..format })
+                }
+                other => other,
+            },
+            _ => elements(&datatype),
+        };
         // What is not numbers has size 0: it is listed and never read.
         let row_bytes = checked_len(shape.get(1..).unwrap_or(&[]))
             .and_then(|n| n.checked_mul(elements.size()))
@@ -72,7 +99,9 @@ impl Hdf5Array {
             shape,
             elements,
             row_bytes,
+            reversed: matlab || class.is_some(),
             storage: Storage::Contiguous(0),
+            decoded: Mutex::new(None),
         };
         if total > 0 {
             array.storage = array.locate(dataset, total)?;
@@ -192,8 +221,31 @@ impl Hdf5Array {
         &self.name
     }
 
+    /// As stored; see [`Self::is_reversed`].
     pub(crate) fn shape(&self) -> &[usize] {
         &self.shape
+    }
+
+    /// Whether the axes are to be read in reverse, as MATLAB stores them.
+    pub(crate) fn is_reversed(&self) -> bool {
+        self.reversed && self.shape.len() > 1
+    }
+
+    /// The axes as the writer of the file meant them.
+    pub(crate) fn meant_shape(&self) -> Vec<usize> {
+        let mut shape = self.shape.clone();
+        if self.is_reversed() {
+            shape.reverse();
+        }
+        shape
+    }
+
+    /// Offset in the file of all values one after the other, if they lie so.
+    pub(crate) fn contiguous_offset(&self) -> Option<u64> {
+        match self.storage {
+            Storage::Contiguous(offset) => Some(offset),
+            _ => None,
+        }
     }
 
     pub(crate) fn elements(&self) -> &Elements {
@@ -258,6 +310,37 @@ impl Hdf5Array {
                 Ok(())
             }
         }
+    }
+
+    /// Hands over `count` elements of row `row` from element `start` of it, all of which must exist, as
+    /// [`Self::read_rows`]. Costs one read where the bytes lie plainly in the file; otherwise a whole row is
+    /// decoded, and kept until another one is asked for.
+    pub(crate) fn read_part(
+        &self,
+        row: usize,
+        start: usize,
+        count: usize,
+        take: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), DataError> {
+        let size = self.elements.size();
+        let (first, len) = (start * size, count * size);
+        let offset = match &self.storage {
+            Storage::Contiguous(offset) => offset + row as u64 * self.row_bytes as u64,
+            Storage::Rows { rows, offsets } => offsets[row / rows] + (row % rows) as u64 * self.row_bytes as u64,
+            Storage::Library(_) => {
+                let mut decoded = self.decoded.lock().unwrap_or_else(PoisonError::into_inner);
+                if decoded.as_ref().is_none_or(|(number, _)| *number != row) {
+                    let mut bytes = Vec::with_capacity(self.row_bytes);
+                    self.read_rows(row, 1, &mut |part| bytes.extend_from_slice(part))?;
+                    *decoded = Some((row, bytes));
+                }
+                if let Some(part) = decoded.as_ref().and_then(|(_, bytes)| bytes.get(first..first + len)) {
+                    take(part);
+                }
+                return Ok(());
+            }
+        };
+        self.read_run(offset + first as u64, len, take)
     }
 
     fn read_run(&self, mut offset: u64, len: usize, take: &mut dyn FnMut(&[u8])) -> Result<(), DataError> {

@@ -1,11 +1,11 @@
 //! HDF5 datatypes that are read as numbers.
 
-use hdf5_pure::{Datatype, DatatypeByteOrder, FloatingPointLayout};
+use hdf5_pure::{Datatype, DatatypeByteOrder, EnumMember, FloatingPointLayout};
 
 use crate::error::one_line;
 use crate::number::{Elements, Number, NumberFormat};
 
-/// IEEE floats and full-width integers; everything else keeps its name.
+/// IEEE floats, full-width integers and booleans as h5py writes them; everything else keeps its name.
 pub(super) fn elements(datatype: &Datatype) -> Elements {
     let (number, byte_order) = match datatype {
         Datatype::FloatingPoint { size, byte_order, layout } => {
@@ -42,6 +42,9 @@ pub(super) fn elements(datatype: &Datatype) -> Elements {
             };
             (number, *byte_order)
         }
+        Datatype::Enumeration { size: 1, members, .. } if is_boolean(members) => {
+            return Elements::Numbers(NumberFormat { number: Number::Bool, big_endian: false });
+        }
         _ => return Elements::Other(one_line(&datatype.to_string())),
     };
     match byte_order {
@@ -50,4 +53,10 @@ pub(super) fn elements(datatype: &Datatype) -> Elements {
         }
         DatatypeByteOrder::Vax => Elements::Other("VAX floating point".to_owned()),
     }
+}
+
+/// An enumeration of one byte with FALSE = 0 and TRUE = 1.
+fn is_boolean(members: &[EnumMember]) -> bool {
+    let value = |name: &str| members.iter().find(|m| m.name == name).map(|m| m.value.as_slice());
+    members.len() == 2 && value("FALSE") == Some(&[0]) && value("TRUE") == Some(&[1])
 }

@@ -6,10 +6,12 @@
 mod array;
 mod datatype;
 mod reader;
+mod well_skeleton;
 mod writer;
 
 pub(crate) use array::Hdf5Array;
-pub(crate) use reader::{Hdf5File, Hdf5Object};
+pub(crate) use reader::{Hdf5Attribute, Hdf5File, Hdf5Object};
+pub(crate) use well_skeleton::write_skeleton;
 pub(crate) use writer::{GrowingArray, Hdf5Output};
 
 /// First bytes of an HDF5 file without a user block.

@@ -1,6 +1,6 @@
 //! An HDF5 file opened for reading: its arrays and attributes, found through `hdf5-pure`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -23,6 +23,14 @@ const CHUNK_CACHE: usize = 16 << 20;
 pub(crate) struct Hdf5File {
     file: hdf5_pure::File,
     bytes: Arc<PositionedFile>,
+    /// Whether the block before the HDF5 data says that MATLAB wrote them (version 7.3).
+    matlab: bool,
+}
+
+/// An attribute: text, or numbers (booleans are 0 and 1); one or many.
+pub(crate) enum Hdf5Attribute {
+    Text(Vec<String>),
+    Numbers(Vec<f64>),
 }
 
 /// Something found in a file.
@@ -69,7 +77,39 @@ impl Hdf5File {
                 format!("truncated: {expected} bytes were written, {} are there", bytes.len()),
             ));
         }
-        Ok(Self { file, bytes })
+        let head = bytes.head(19)?;
+        Ok(Self { file, bytes, matlab: head == b"MATLAB 7.3 MAT-file" })
+    }
+
+    /// The attributes of the group `name` (empty: the root), or `None` if there is no such group.
+    /// Attributes that are neither text nor numbers are left out.
+    pub(crate) fn group(&self, name: &str) -> Result<Option<BTreeMap<String, Hdf5Attribute>>, DataError> {
+        let group = if name.is_empty() { Ok(self.file.root()) } else { self.file.group(name) };
+        let group = match group {
+            Ok(group) => group,
+            Err(hdf5_pure::Error::Format(FormatError::PathNotFound(_)) | hdf5_pure::Error::NotAGroup(_)) => {
+                return Ok(None);
+            }
+            Err(e) => return Err(library_error(self.path(), name, &e)),
+        };
+        let attributes = group.attrs().map_err(|e| library_error(self.path(), name, &e))?;
+        Ok(Some(known_attributes(attributes)))
+    }
+
+    /// The attributes of the array `name`, as [`Self::group`].
+    pub(crate) fn array_attributes(&self, name: &str) -> Result<BTreeMap<String, Hdf5Attribute>, DataError> {
+        let attributes = self.file.dataset(name).and_then(|dataset| dataset.attrs());
+        Ok(known_attributes(attributes.map_err(|e| library_error(self.path(), name, &e))?))
+    }
+
+    /// The names of the groups in the group `name`, sorted.
+    pub(crate) fn groups_in(&self, name: &str) -> Result<Vec<String>, DataError> {
+        let failed = |e: hdf5_pure::Error| library_error(self.path(), name, &e);
+        let group = self.file.group(name).map_err(failed)?;
+        let mut names: Vec<String> =
+            group.iter_groups().map_err(failed)?.take(MAX_OBJECTS).map(|(name, _)| name).collect();
+        names.sort();
+        Ok(names)
     }
 
     fn path(&self) -> &Path {
@@ -80,6 +120,11 @@ impl Hdf5File {
     pub(crate) fn attributes(&self) -> Result<BTreeMap<String, String>, DataError> {
         let attributes = self.file.root().attrs().map_err(|e| library_error(self.path(), "", &e))?;
         Ok(attributes.into_iter().map(|(name, value)| (name, attribute_text(&value))).collect())
+    }
+
+    /// Whether there is an array at `name`.
+    pub(crate) fn has_array(&self, name: &str) -> bool {
+        self.file.dataset(name).is_ok()
     }
 
     /// The array at `name`, a path such as `x` or `train/x`.
@@ -100,7 +145,7 @@ impl Hdf5File {
             }
             e => library_error(self.path(), name, &e),
         })?;
-        Hdf5Array::new(&self.bytes, name, dataset)
+        Hdf5Array::new(&self.bytes, name, dataset, self.matlab)
     }
 
     /// Every data set of the file, groups walked to a depth of 5, at most 1000 of them; the outer
@@ -116,13 +161,17 @@ impl Hdf5File {
                     return Ok(objects);
                 }
                 let name = format!("{prefix}{name}");
-                objects.push(match Hdf5Array::new(&self.bytes, &name, dataset) {
+                objects.push(match Hdf5Array::new(&self.bytes, &name, dataset, self.matlab) {
                     Ok(array) => Hdf5Object::Array(Box::new(array)),
                     Err(error) => Hdf5Object::Unreadable(name, error),
                 });
             }
             if depth < MAX_DEPTH {
                 for (name, group) in group.iter_groups().map_err(failed)? {
+                    // Where MATLAB keeps the contents of cells and objects.
+                    if depth == 0 && name.starts_with('#') {
+                        continue;
+                    }
                     visited += 1;
                     if visited > MAX_OBJECTS {
                         return Ok(objects);
@@ -153,5 +202,37 @@ fn attribute_text(value: &AttrValue) -> String {
     match value.as_str() {
         Some(text) => text.to_owned(),
         None => value.to_string(),
+    }
+}
+
+fn known_attributes(attributes: HashMap<String, AttrValue>) -> BTreeMap<String, Hdf5Attribute> {
+    let known = attributes.into_iter().filter_map(|(name, value)| {
+        let value = if let Some(text) = value.as_strings() {
+            Hdf5Attribute::Text(text.to_vec())
+        } else if let Some(numbers) = value.to_f64s() {
+            Hdf5Attribute::Numbers(numbers)
+        } else {
+            Hdf5Attribute::Numbers(value.to_i64s()?.into_iter().map(|v| v as f64).collect())
+        };
+        Some((name, value))
+    });
+    known.collect()
+}
+
+impl Hdf5Attribute {
+    /// The texts, if it is text.
+    pub(crate) fn texts(&self) -> Option<&[String]> {
+        match self {
+            Self::Text(texts) => Some(texts),
+            Self::Numbers(_) => None,
+        }
+    }
+
+    /// The numbers, if it is numbers.
+    pub(crate) fn numbers(&self) -> Option<&[f64]> {
+        match self {
+            Self::Numbers(numbers) => Some(numbers),
+            Self::Text(_) => None,
+        }
     }
 }

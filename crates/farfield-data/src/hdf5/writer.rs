@@ -6,6 +6,7 @@
 use std::io;
 use std::path::Path;
 
+use rust_hdf5::types::HBool;
 use rust_hdf5::{H5Dataset, H5File};
 
 use crate::array::{Array, ArrayData};
@@ -93,6 +94,17 @@ impl Hdf5Output {
         .map_err(|e| write_error(path, &e))
     }
 
+    /// An array of booleans, as h5py stores them.
+    pub(crate) fn flags(&self, name: &str, shape: &[usize], flags: &[bool]) -> Result<(), DataError> {
+        let (file, path) = self.parts()?;
+        let values: Vec<HBool> = flags.iter().map(|&flag| HBool::from(flag)).collect();
+        file.new_dataset::<HBool>()
+            .shape(shape)
+            .create(name)
+            .and_then(|dataset| dataset.write_raw(&values))
+            .map_err(|e| write_error(path, &e))
+    }
+
     /// Writes the metadata, makes everything durable and gives the file its name.
     pub(crate) fn finish(mut self) -> Result<(), DataError> {
         let Some((file, beside)) = self.open.take() else {
@@ -119,7 +131,7 @@ impl Drop for Hdf5Output {
 
 /// The library hides the system's error inside its text: it is recovered, so that a full disk is
 /// told from a bug.
-fn write_error(path: &Path, error: &rust_hdf5::Hdf5Error) -> DataError {
+pub(super) fn write_error(path: &Path, error: &rust_hdf5::Hdf5Error) -> DataError {
     let text = error.to_string();
     let code = text
         .rsplit_once("(os error ")

@@ -2,10 +2,10 @@
 
 use std::arch::x86_64::*;
 
-use super::Simd;
+use super::{FloatFormat, Simd, VectorMath};
 
 #[derive(Clone, Copy)]
-pub(crate) struct Avx512<T>(std::marker::PhantomData<T>);
+pub struct Avx512<T>(std::marker::PhantomData<T>);
 
 macro_rules! avx512 {
     ($t:ty, $reg:ty, $zero:ident, $splat:ident, $load:ident, $store:ident, $add:ident, $fma:ident, $($rest:item)*) => {
@@ -154,3 +154,145 @@ avx512! {
         }
     }
 }
+
+macro_rules! avx512_math {
+    (
+        $t:ty, $signed:ty, $sub:ident, $mul:ident, $div:ident,
+        $max:ident, $sqrt:ident, $equal:ident, $blend:ident, $set:ident, $add_bits:ident, $left:ident, $right:ident,
+        $to_bits:ident, $from_bits:ident, $zero:ident, |$p:ident| $load_single:expr, |$x:ident| $rsqrt:expr
+    ) => {
+        // SAFETY: every intrinsic below is AVX-512F, which the caller vouches for.
+        unsafe impl VectorMath for Avx512<$t> {
+            const ROUNDER: f64 = <$t as FloatFormat>::ROUNDER;
+
+            #[inline(always)]
+            unsafe fn sub(a: Self::V, b: Self::V) -> Self::V {
+                // SAFETY: AVX-512F, see above.
+                unsafe { $sub(a, b) }
+            }
+            #[inline(always)]
+            unsafe fn mul(a: Self::V, b: Self::V) -> Self::V {
+                // SAFETY: AVX-512F, see above.
+                unsafe { $mul(a, b) }
+            }
+            #[inline(always)]
+            unsafe fn div(a: Self::V, b: Self::V) -> Self::V {
+                // SAFETY: AVX-512F, see above.
+                unsafe { $div(a, b) }
+            }
+            #[inline(always)]
+            unsafe fn max(a: Self::V, b: Self::V) -> Self::V {
+                // SAFETY: AVX-512F, see above.
+                unsafe { $max(a, b) }
+            }
+            #[inline(always)]
+            unsafe fn sqrt(a: Self::V) -> Self::V {
+                // SAFETY: AVX-512F, see above.
+                unsafe { $sqrt(a) }
+            }
+            #[inline(always)]
+            unsafe fn load_single($p: *const f32) -> Self::V {
+                // SAFETY: AVX-512F, see above; one vector behind `p`.
+                unsafe { $load_single }
+            }
+            #[inline(always)]
+            unsafe fn rsqrt($x: Self::V) -> Self::V {
+                // SAFETY: AVX-512F, see above.
+                unsafe { $rsqrt }
+            }
+            #[inline(always)]
+            unsafe fn select_zero(a: Self::V, if_zero: Self::V, otherwise: Self::V) -> Self::V {
+                // SAFETY: AVX-512F, see above.
+                unsafe { $blend($equal::<_CMP_EQ_OQ>(a, $zero()), otherwise, if_zero) }
+            }
+            #[inline(always)]
+            unsafe fn times_power_of_two(a: Self::V, rounded: Self::V) -> Self::V {
+                // SAFETY: AVX-512F, see above.
+                unsafe {
+                    $from_bits($add_bits($to_bits(a), $left::<{ <$t as FloatFormat>::FRACTION }>($to_bits(rounded))))
+                }
+            }
+            #[inline(always)]
+            unsafe fn negated_if_odd(a: Self::V, rounded: Self::V) -> Self::V {
+                // SAFETY: AVX-512F, see above.
+                unsafe {
+                    $from_bits(_mm512_xor_si512($to_bits(a), $left::<{ <$t as FloatFormat>::SIGN }>($to_bits(rounded))))
+                }
+            }
+            #[inline(always)]
+            unsafe fn exponent_and_fraction(a: Self::V) -> (Self::V, Self::V) {
+                // SAFETY: AVX-512F, see above.
+                unsafe {
+                    let moved = $add_bits(
+                        $to_bits(a),
+                        $set((<$t as FloatFormat>::ONE - <$t as FloatFormat>::ROOT_HALF) as $signed),
+                    );
+                    let two = <$t>::from_bits(<$t as FloatFormat>::TWO_TO_FRACTION);
+                    let bias = (<$t as FloatFormat>::ONE >> <$t as FloatFormat>::FRACTION) as $t;
+                    let k = $from_bits(_mm512_or_si512(
+                        $right::<{ <$t as FloatFormat>::FRACTION }>(moved),
+                        $set(<$t as FloatFormat>::TWO_TO_FRACTION as $signed),
+                    ));
+                    let m = _mm512_and_si512(moved, $set((1 << <$t as FloatFormat>::FRACTION) - 1));
+                    (
+                        $sub(k, Self::splat(two + bias)),
+                        $from_bits($add_bits(m, $set(<$t as FloatFormat>::ROOT_HALF as $signed))),
+                    )
+                }
+            }
+        }
+    };
+}
+
+avx512_math!(
+    f64,
+    i64,
+    _mm512_sub_pd,
+    _mm512_mul_pd,
+    _mm512_div_pd,
+    _mm512_max_pd,
+    _mm512_sqrt_pd,
+    _mm512_cmp_pd_mask,
+    _mm512_mask_blend_pd,
+    _mm512_set1_epi64,
+    _mm512_add_epi64,
+    _mm512_slli_epi64,
+    _mm512_srli_epi64,
+    _mm512_castpd_si512,
+    _mm512_castsi512_pd,
+    _mm512_setzero_pd,
+    |p| _mm512_cvtps_pd(_mm256_loadu_ps(p)),
+    |x| {
+        // With y = (1 + d) / sqrt(x), e = 1 - x y^2: 1 / sqrt(x) = y (1 + e/2 + 3 e^2/8 + 5 e^3/16 + ...), |e| <= 2^-13.
+        let y = _mm512_rsqrt14_pd(x);
+        let e = _mm512_fnmadd_pd(_mm512_mul_pd(x, y), y, _mm512_set1_pd(1.0));
+        let p = _mm512_fmadd_pd(e, _mm512_set1_pd(0.3125), _mm512_set1_pd(0.375));
+        let p = _mm512_fmadd_pd(p, e, _mm512_set1_pd(0.5));
+        _mm512_fmadd_pd(_mm512_mul_pd(y, e), p, y)
+    }
+);
+avx512_math!(
+    f32,
+    i32,
+    _mm512_sub_ps,
+    _mm512_mul_ps,
+    _mm512_div_ps,
+    _mm512_max_ps,
+    _mm512_sqrt_ps,
+    _mm512_cmp_ps_mask,
+    _mm512_mask_blend_ps,
+    _mm512_set1_epi32,
+    _mm512_add_epi32,
+    _mm512_slli_epi32,
+    _mm512_srli_epi32,
+    _mm512_castps_si512,
+    _mm512_castsi512_ps,
+    _mm512_setzero_ps,
+    |p| _mm512_loadu_ps(p),
+    |x| {
+        let y = _mm512_rsqrt14_ps(x);
+        let e = _mm512_fnmadd_ps(_mm512_mul_ps(x, y), y, _mm512_set1_ps(1.0));
+        let p = _mm512_fmadd_ps(e, _mm512_set1_ps(0.375), _mm512_set1_ps(0.5));
+        _mm512_fmadd_ps(_mm512_mul_ps(y, e), p, y)
+    }
+);

@@ -16,7 +16,7 @@ use super::skeleton::{SkeletonOptions, Skeletons, skeletons};
 use super::storage::{Blocks, Numbers, Recomputed};
 use crate::accuracy::Accuracy;
 use crate::block_tree::{Admissibility, BlockKind, BlockTree};
-use crate::certificate::{Bound, Certificate};
+use crate::certificate::Certificate;
 use crate::cluster_tree::{Cluster, ClusterTree, Splitting};
 use crate::entries::Entries;
 use crate::error::MatrixError;
@@ -62,7 +62,7 @@ pub struct H2Options {
     pub eta: f64,
     /// For entries: whether they are symmetric, which halves the cost when row and column tree are the same. Not checked, but for the sampled rows.
     pub symmetric: bool,
-    /// Largest size of bases and stored blocks in bytes; none by default.
+    /// Largest size of bases and stored blocks in bytes; that of the accuracy by default ([`Accuracy::memory_budget`]). The smaller of the two counts.
     pub memory_budget: Option<usize>,
     /// Probability with which the certificate may fail; 1e-3 by default.
     pub failure: f64,
@@ -81,7 +81,7 @@ impl H2Options {
             splitting: Splitting::Boxes,
             eta: 1.8,
             symmetric: false,
-            memory_budget: None,
+            memory_budget: accuracy.memory_limit(),
             failure: 1e-3,
             seed: 0,
         }
@@ -221,7 +221,7 @@ impl<'a, T: Scalar> Problem<'a, T> {
     fn solve(self) -> Result<(H2Matrix<T>, Certificate), MatrixError> {
         let options = self.options;
         let near: usize = self.near.iter().map(|&(s, t)| self.rows.cluster(s).len() * self.cols.cluster(t).len()).sum();
-        self.within_budget(near, 0)?;
+        self.within_budget(0, near)?;
         let sample = RowSample::new(self.entries, options.seed)?;
         let norm = sample.norm();
         let tolerance = options.accuracy.absolute_for(norm);
@@ -230,7 +230,7 @@ impl<'a, T: Scalar> Problem<'a, T> {
         let mut reached = f64::INFINITY;
         for _ in 0..ATTEMPTS {
             let bases = self.bases(factor * tolerance, samples, order)?;
-            self.within_budget(near, self.coupling(&bases))?;
+            self.within_budget(self.bases_stored(&bases), near + self.coupling(&bases))?;
             let capped = bases.capped;
             let mut h = self.assemble(&bases, options.storage);
             self.finite(&h, &bases)?;
@@ -248,7 +248,7 @@ impl<'a, T: Scalar> Problem<'a, T> {
                     let limit = "blocks in single precision".to_owned();
                     return Err(MatrixError::Tolerance { what: "H2-matrix", tolerance, reached, limit });
                 }
-                let certificate = certificate(&h, bound, norm);
+                let certificate = h.certify(bound, norm);
                 return Ok((h, certificate));
             }
             if capped || order >= self.largest_order() {
@@ -326,14 +326,25 @@ impl<'a, T: Scalar> Problem<'a, T> {
         self.far.iter().map(|&(s, t)| bases.rows.rank(s) * bases.cols.rank(t)).sum()
     }
 
-    fn within_budget(&self, near: usize, far: usize) -> Result<(), MatrixError> {
-        let Some(budget) = self.options.memory_budget else { return Ok(()) };
-        let needed = match self.options.storage {
+    /// Numbers in bases.
+    fn bases_stored(&self, bases: &Bases<T>) -> usize {
+        bases.rows.stored() + if self.mirrored { 0 } else { bases.cols.stored() }
+    }
+
+    /// `Ok` when so many numbers in bases and in blocks are within the budget.
+    fn within_budget(&self, bases: usize, blocks: usize) -> Result<(), MatrixError> {
+        let what = "H2-matrix";
+        let of_blocks = match self.options.storage {
             H2Storage::Recomputed => 0,
-            H2Storage::Stored => (near + far) * size_of::<T>(),
-            H2Storage::StoredSingle => (near + far) * 4,
+            H2Storage::Stored => blocks.saturating_mul(size_of::<T>()),
+            H2Storage::StoredSingle => blocks.saturating_mul(4),
         };
-        if needed <= budget { Ok(()) } else { Err(MatrixError::Memory { what: "H2-matrix", needed, budget }) }
+        let needed = bases.saturating_mul(size_of::<T>()).saturating_add(of_blocks);
+        self.options.accuracy.check_memory(what, needed)?;
+        match self.options.memory_budget {
+            Some(budget) if needed > budget => Err(MatrixError::Memory { what, needed, budget }),
+            _ => Ok(()),
+        }
     }
 
     /// The matrix with these bases. That of a kernel has its blocks recomputed, whatever is asked for.
@@ -445,15 +456,4 @@ fn filled<T: Scalar, P: Copy + Default + Send>(
         }
     });
     out
-}
-
-fn certificate<T: Scalar>(h: &H2Matrix<T>, bound: Bound, norm: f64) -> Certificate {
-    Certificate {
-        frobenius: bound,
-        spectral: bound,
-        norm,
-        ranks: h.ranks(),
-        stored: h.stored(),
-        dense: h.nrows() * h.ncols(),
-    }
 }

@@ -69,7 +69,7 @@ impl<'a, T: Scalar> RowSample<'a, T> {
     pub fn bound(&self, h: &H2Matrix<T>, failure: f64) -> Bound {
         let mut errors = Vec::with_capacity(self.rows.len());
         for rows in self.rows.chunks(self.held) {
-            let (exact, approximation) = (self.exact(rows), h.rows_at(rows));
+            let (exact, approximation) = (self.exact(rows), h.lines_at(rows, false));
             for i in 0..rows.len() {
                 let pairs = approximation.col(i).iter().enumerate();
                 errors.push(pairs.map(|(j, b)| (exact[(i, j)].to_f64() - b.to_f64()).powi(2)).sum::<f64>());

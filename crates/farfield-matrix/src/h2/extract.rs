@@ -1,15 +1,18 @@
-//! Rows, entries, diagonal, trace, norm and transpose of an H2-matrix.
+//! Rows, columns, blocks, entries, diagonal, trace, norm and transpose of an H2-matrix, with stored or recomputed blocks.
 
 use std::sync::Arc;
 
+use faer::Mat;
 use farfield_kernels::Stored;
 
 use super::H2Matrix;
+use super::basis::ClusterBasis;
 use super::storage::{Block, Blocks, Numbers, Recomputed};
 use crate::cluster_tree::ClusterTree;
 use crate::error::MatrixError;
-use crate::linalg::{norm_frobenius, product};
+use crate::linalg::{add_product, norm_frobenius, product};
 use crate::matrix::Matrix;
+use crate::operator::check_indices;
 use crate::scalar::Scalar;
 
 impl<T: Scalar> H2Matrix<T> {
@@ -18,7 +21,7 @@ impl<T: Scalar> H2Matrix<T> {
         let mut out = Matrix::zeros(self.nrows(), self.ncols());
         let all: Vec<usize> = (0..self.nrows()).collect();
         for rows in all.chunks(256) {
-            let part = self.rows_at(rows);
+            let part = self.lines_at(rows, false);
             for (j, &i) in rows.iter().enumerate() {
                 for (k, &x) in part.col(j).iter().enumerate() {
                     out[(i, k)] = x;
@@ -28,34 +31,75 @@ impl<T: Scalar> H2Matrix<T> {
         out
     }
 
-    /// The rows `indices` as the columns of a matrix. Cost for each: the far blocks of its clusters and one pass down the column basis.
+    /// The rows `indices` as the columns of a matrix, in the user's order. Cost for each: the far blocks of its clusters and one pass down the column basis.
     ///
     /// # Errors
     /// [`MatrixError::Option`] for a row that does not exist.
     pub fn extract_rows(&self, indices: &[usize]) -> Result<Matrix<T>, MatrixError> {
-        match indices.iter().find(|&&i| i >= self.nrows()) {
-            None => Ok(self.rows_at(indices)),
-            Some(i) => {
-                let rule = "must be below the number of rows";
-                Err(MatrixError::Option { name: "row", value: i.to_string(), rule })
+        check_indices("row", indices, self.nrows())?;
+        Ok(self.lines_at(indices, false))
+    }
+
+    /// The columns `indices`, in the user's order. Cost as of [`H2Matrix::extract_rows`].
+    ///
+    /// # Errors
+    /// [`MatrixError::Option`] for a column that does not exist.
+    pub fn extract_columns(&self, indices: &[usize]) -> Result<Matrix<T>, MatrixError> {
+        check_indices("column", indices, self.ncols())?;
+        Ok(self.lines_at(indices, true))
+    }
+
+    /// The entries at `rows x cols`, in the user's order; indices may be repeated. Cost: O(n) to find the places, and every far and near block that holds
+    /// some of them.
+    ///
+    /// # Errors
+    /// [`MatrixError::Option`] for an index that is not below the number of rows or columns.
+    pub fn block(&self, rows: &[usize], cols: &[usize]) -> Result<Matrix<T>, MatrixError> {
+        check_indices("row", rows, self.nrows())?;
+        check_indices("column", cols, self.ncols())?;
+        let (rows, cols) = (Chosen::new(&self.rows, rows), Chosen::new(&self.cols, cols));
+        let mut out = Matrix::zeros(rows.places.len(), cols.places.len());
+        for i in 0..self.far.len() + self.near.len() {
+            let (s, t) = self.pair(i);
+            self.add_chosen(i, (s, &rows), (t, &cols), |row, col, x| out[(row, col)] += x);
+            if self.mirrored && s != t {
+                self.add_chosen(i, (s, &cols), (t, &rows), |col, row, x| out[(row, col)] += x);
+            }
+        }
+        Ok(out)
+    }
+
+    /// Adds what block `i` has in some rows of `s` and columns of `t`.
+    fn add_chosen(
+        &self,
+        i: usize,
+        (s, rows): (usize, &Chosen<T>),
+        (t, cols): (usize, &Chosen<T>),
+        mut add: impl FnMut(usize, usize, T),
+    ) {
+        let (chosen_rows, chosen_cols) = (rows.within(&self.rows, s), cols.within(&self.cols, t));
+        if chosen_rows.is_empty() || chosen_cols.is_empty() {
+            return;
+        }
+        let block = self.dense_block(i);
+        let far = (i < self.far.len()).then(|| {
+            product(product(rows.long[s].as_ref(), block.as_ref()).as_ref(), cols.long[t].as_ref().transpose())
+        });
+        let start = (self.rows.tree.cluster(s).range.start, self.cols.tree.cluster(t).range.start);
+        for (q, &(col, to_col)) in chosen_cols.iter().enumerate() {
+            for (p, &(row, to_row)) in chosen_rows.iter().enumerate() {
+                let x = far.as_ref().map_or_else(|| block[(row - start.0, col - start.1)], |far| far[(p, q)]);
+                add(to_row, to_col, self.factor * x);
             }
         }
     }
 
-    /// Entry `(row, col)`. Cost: O(number of blocks); for many entries take rows or products.
+    /// Entry `(row, col)`, in the user's order. Cost: O(n) and the number of blocks; for many entries use [`H2Matrix::block`].
     ///
     /// # Errors
-    /// [`MatrixError::Option`] for an entry that does not exist.
+    /// As [`H2Matrix::block`].
     pub fn entry(&self, row: usize, col: usize) -> Result<T, MatrixError> {
-        if row >= self.nrows() || col >= self.ncols() {
-            let rule = "must lie in the matrix";
-            return Err(MatrixError::Option { name: "entry", value: format!("({row}, {col})"), rule });
-        }
-        let place = |tree: &ClusterTree, i: usize| tree.order().iter().position(|&x| x == i).unwrap_or(0);
-        Ok(self.entry_at(place(&self.rows.tree, row), place(&self.cols.tree, col), |s, t| {
-            let pairs = self.far.iter().chain(&self.near);
-            pairs.into_iter().position(|&pair| pair == (s, t))
-        }))
+        Ok(self.block(&[row], &[col])?[(0, 0)])
     }
 
     /// The diagonal. Cost: O(n k) and the near blocks, for equal trees.
@@ -74,8 +118,8 @@ impl<T: Scalar> H2Matrix<T> {
     ///
     /// # Errors
     /// As [`H2Matrix::diagonal`].
-    pub fn trace(&self) -> Result<f64, MatrixError> {
-        Ok(self.diagonal()?.iter().map(|x| x.to_f64()).sum())
+    pub fn trace(&self) -> Result<T, MatrixError> {
+        Ok(T::from_f64(self.diagonal()?.iter().map(|x| x.to_f64()).sum()))
     }
 
     /// Frobenius norm, exact up to rounding: through the triangular factors of the bases, no samples. Cost: O(k^3) a far block, and the near blocks.
@@ -138,35 +182,36 @@ impl<T: Scalar> H2Matrix<T> {
         Err(MatrixError::Shapes { operation, left_out: m, left_in: n, right_out: m, right_in: n, rule })
     }
 
-    /// Rows of existing indices, as columns, in the user's order.
-    pub(super) fn rows_at(&self, indices: &[usize]) -> Matrix<T> {
+    /// Rows of existing indices, or columns if `transposed`, as columns, in the user's order.
+    pub(super) fn lines_at(&self, indices: &[usize], transposed: bool) -> Matrix<T> {
+        let (along, across) = if transposed { (&self.cols, &self.rows) } else { (&self.rows, &self.cols) };
         let pairs = self.far.len() + self.near.len();
-        // Blocks of each row cluster, and whether they are to be transposed.
-        let mut of: Vec<Vec<(usize, bool)>> = vec![Vec::new(); self.rows.tree.clusters().len()];
+        // Blocks of each cluster, and whether their columns are wanted.
+        let mut of: Vec<Vec<(usize, bool)>> = vec![Vec::new(); along.tree.clusters().len()];
         for i in 0..pairs {
             let (s, t) = self.pair(i);
-            of[s].push((i, false));
+            of[if transposed { t } else { s }].push((i, transposed));
             if self.mirrored && s != t {
-                of[t].push((i, true));
+                of[if transposed { s } else { t }].push((i, !transposed));
             }
         }
-        let places = self.rows.tree.positions();
-        let mut far = Matrix::zeros(self.cols.total(), indices.len());
-        let mut near = Matrix::zeros(self.ncols(), indices.len());
+        let places = along.tree.positions();
+        let mut far = Matrix::zeros(across.total(), indices.len());
+        let mut near = Matrix::zeros(across.tree.len(), indices.len());
         let mut numbers = Vec::new();
         for (j, &i) in indices.iter().enumerate() {
-            let leaf = leaf_of(&self.rows.tree, places[i]);
-            for (s, row) in self.rows.row(leaf, places[i]) {
+            let leaf = leaf_of(&along.tree, places[i]);
+            for (s, line) in along.row(leaf, places[i]) {
                 for &(b, flipped) in &of[s] {
                     let m = self.size(b).0;
                     let t = if flipped { self.pair(b).0 } else { self.pair(b).1 };
                     if b < self.far.len() {
-                        let to = &mut far.col_mut(j)[self.cols.coefficients(t)];
-                        self.add_coupling(b, flipped, &row, to, &mut numbers);
+                        let to = &mut far.col_mut(j)[across.coefficients(t)];
+                        self.add_coupling(b, flipped, &line, to, &mut numbers);
                     } else {
                         self.numbers(b, &mut numbers);
-                        let at = places[i] - self.rows.tree.cluster(s).range.start;
-                        let to = &mut near.col_mut(j)[self.cols.tree.cluster(t).range.clone()];
+                        let at = places[i] - along.tree.cluster(s).range.start;
+                        let to = &mut near.col_mut(j)[across.tree.cluster(t).range.clone()];
                         for (k, to) in to.iter_mut().enumerate() {
                             *to = if flipped { numbers[k + at * m] } else { numbers[at + k * m] };
                         }
@@ -174,8 +219,8 @@ impl<T: Scalar> H2Matrix<T> {
                 }
             }
         }
-        self.cols.backward(far, &mut near);
-        let mut out = self.cols.tree.to_user_order(&near);
+        across.backward(far, &mut near);
+        let mut out = across.tree.to_user_order(&near);
         for j in 0..indices.len() {
             out.col_mut(j).iter_mut().for_each(|x| *x *= self.factor);
         }
@@ -231,6 +276,55 @@ impl<T: Scalar> H2Matrix<T> {
             }
         }
         T::ZERO
+    }
+}
+
+/// Chosen rows or columns.
+struct Chosen<T> {
+    /// Places in tree order, ascending, each with its place in the result.
+    places: Vec<(usize, usize)>,
+    /// Their rows of the basis of every cluster.
+    long: Vec<Mat<T>>,
+}
+
+impl<T: Scalar> Chosen<T> {
+    fn new(basis: &ClusterBasis<T>, indices: &[usize]) -> Self {
+        let positions = basis.tree.positions();
+        let mut places: Vec<(usize, usize)> = indices.iter().enumerate().map(|(to, &i)| (positions[i], to)).collect();
+        places.sort_unstable();
+        let mut chosen = Self { places, long: vec![Mat::zeros(0, 0); basis.tree.clusters().len()] };
+        for s in (0..chosen.long.len()).rev() {
+            let (cluster, here) = (basis.tree.cluster(s), chosen.within(basis, s));
+            if here.is_empty() {
+                continue;
+            }
+            let matrix = basis.matrix(s);
+            if cluster.is_leaf() {
+                let row = |p: usize| here[p].0 - cluster.range.start;
+                chosen.long[s] = Mat::from_fn(here.len(), matrix.ncols(), |p, k| matrix[(row(p), k)]);
+                continue;
+            }
+            let mut long = Mat::zeros(here.len(), matrix.ncols());
+            let (mut row, mut from) = (0, 0);
+            for child in cluster.children.clone() {
+                let (part, rank) = (&chosen.long[child], basis.rank(child));
+                if part.nrows() > 0 {
+                    let to = long.as_mut().subrows_mut(row, part.nrows());
+                    add_product(to, T::ONE, part.as_ref(), matrix.subrows(from, rank));
+                }
+                (row, from) = (row + part.nrows(), from + rank);
+            }
+            chosen.long[s] = long;
+        }
+        chosen
+    }
+
+    /// Those of a cluster.
+    fn within(&self, basis: &ClusterBasis<T>, cluster: usize) -> &[(usize, usize)] {
+        let range = &basis.tree.cluster(cluster).range;
+        let start = self.places.partition_point(|&(place, _)| place < range.start);
+        let end = self.places.partition_point(|&(place, _)| place < range.end);
+        &self.places[start..end]
     }
 }
 

@@ -15,15 +15,21 @@
 //! Coupling and near blocks are stored in full or single precision, or recomputed in every product ([`H2Storage`]). A symmetric kernel matrix keeps
 //! one block of each pair.
 //!
+//! [`H2Matrix::add`], [`H2Matrix::add_low_rank`] and [`H2Matrix::recompress`] find the smallest bases that a tolerance allows and prove their error;
+//! [`HMatrix::to_h2`](crate::HMatrix::to_h2) and [`HMatrix::from_h2`](crate::HMatrix::from_h2) convert. An H2-matrix has no factorisation of its own: solve, and
+//! estimate condition numbers, with one of its H-matrix.
+//!
 //! Not for matrices without geometry, nor for small ones: below some thousand rows the dense product is faster.
 
 mod apply;
+mod arithmetic;
 mod basis;
 mod build;
 mod chebyshev;
 mod check;
 mod extract;
-mod interpolative;
+mod form;
+mod recompress;
 mod skeleton;
 mod storage;
 
@@ -33,10 +39,11 @@ use std::sync::Arc;
 pub use build::{H2Basis, H2Options, H2Storage};
 
 use crate::block_tree::Leaf;
-use crate::certificate::LevelRanks;
+use crate::certificate::{Bound, Certificate, LevelRanks};
 use crate::cluster_tree::ClusterTree;
 use crate::scalar::Scalar;
 pub(crate) use basis::ClusterBasis;
+pub(crate) use form::{Form, Placed};
 use storage::{Blocks, Numbers};
 
 /// An H2-matrix.
@@ -106,6 +113,17 @@ impl<T: Scalar> H2Matrix<T> {
         self.rows.stored() + cols + self.blocks.stored()
     }
 
+    /// Multiply-adds of a product with one vector: one a number of the bases (two where rows and columns share them) and of every block, the mirror images
+    /// that are not kept included. Blocks that are recomputed cost as many, and the kernel.
+    pub fn multiply_adds(&self) -> usize {
+        let of_block = |i: usize| {
+            let ((m, n), (s, t)) = (self.size(i), self.pair(i));
+            m * n * if self.mirrored && s != t { 2 } else { 1 }
+        };
+        let of_blocks: usize = (0..self.far.len() + self.near.len()).map(of_block).sum();
+        self.rows.stored() + self.cols.stored() + of_blocks
+    }
+
     /// Bytes of bases, blocks and coordinates (trees not counted).
     pub fn memory_bytes(&self) -> usize {
         let cols = if self.mirrored { 0 } else { self.cols.stored() };
@@ -131,6 +149,18 @@ impl<T: Scalar> H2Matrix<T> {
         let both =
             |(s, t, rank)| std::iter::once((s, t, rank)).chain((self.mirrored && s != t).then_some((t, s, rank)));
         blocks.flat_map(both).map(|(s, t, rank)| leaf(s, t, rank)).collect()
+    }
+
+    /// The certificate of this matrix, of the given Frobenius norm, with a bound on its error.
+    pub(crate) fn certify(&self, bound: Bound, norm: f64) -> Certificate {
+        Certificate {
+            frobenius: bound,
+            spectral: bound,
+            norm,
+            ranks: self.ranks(),
+            stored: self.stored(),
+            dense: self.nrows() * self.ncols(),
+        }
     }
 
     pub(crate) fn row_basis(&self) -> &ClusterBasis<T> {
@@ -168,11 +198,6 @@ impl<T: Scalar> H2Matrix<T> {
         }
         let blocks = Blocks::Stored { starts: Arc::new(starts), numbers: Arc::new(Numbers::Full(values)) };
         Self { rows, cols, mirrored, far, near, blocks, factor }
-    }
-
-    /// `self` times a factor. Cost: none.
-    pub fn scale(&self, factor: T) -> Self {
-        Self { factor: self.factor * factor, ..self.clone() }
     }
 }
 

@@ -12,8 +12,8 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::basis::ClusterBasis;
-use super::interpolative::{Interpolative, interpolative};
 use crate::cluster_tree::ClusterTree;
+use crate::interpolative::{Interpolative, interpolative};
 use crate::scalar::Scalar;
 
 /// How accurate the skeletons of one side must be.

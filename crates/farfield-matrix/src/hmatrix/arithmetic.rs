@@ -69,6 +69,7 @@ impl Budget {
     fn certify<T: Scalar>(&self, h: &HMatrix<T>) -> Result<Certificate, MatrixError> {
         let bound = Bound::proven(self.squares.sqrt());
         let certificate = h.certificate(bound, h.norm_frobenius());
+        self.accuracy.check_memory(self.what, h.memory_bytes())?;
         let allowed = self.accuracy.absolute_for((certificate.norm - bound.value).max(0.0));
         if bound.value > allowed {
             let limit = "the rounding errors of the truncation".to_owned();

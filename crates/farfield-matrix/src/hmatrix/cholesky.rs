@@ -12,7 +12,6 @@ use rayon::prelude::*;
 use super::HMatrix;
 use super::accumulator::{Accumulator, Truncation};
 use super::block::{Block, Operand};
-use super::dense_factor::DenseCholesky;
 use super::error_of_factors::factor_to_tolerance;
 use super::lu::in_panels;
 use super::sketch::Gaussians;
@@ -20,10 +19,11 @@ use super::triangular::{Lower, Side, head_and_part, part_and_tail, solve_block};
 use crate::accuracy::Accuracy;
 use crate::certificate::Certificate;
 use crate::cluster_tree::ClusterTree;
+use crate::dense_factor::DenseCholesky;
 use crate::error::MatrixError;
 use crate::log_determinant::LogDeterminant;
 use crate::matrix::Matrix;
-use crate::operator::{LinearOperator, check_rows};
+use crate::operator::check_rows;
 use crate::scalar::Scalar;
 
 /// `L` of a block on the diagonal.
@@ -137,10 +137,12 @@ impl<T: Scalar> CholeskyFactor<T> {
         }
     }
 
-    fn log_determinant(&self) -> f64 {
+    fn log_determinant(&self) -> LogDeterminant {
         match self {
             Self::Leaf(factor) => factor.log_determinant(),
-            Self::Split { diagonal, .. } => diagonal.iter().map(Self::log_determinant).sum(),
+            Self::Split { diagonal, .. } => {
+                (diagonal.iter().map(Self::log_determinant)).fold(LogDeterminant::signed(false), LogDeterminant::times)
+            }
         }
     }
 
@@ -208,7 +210,7 @@ impl<T: Scalar> CholeskyFactor<T> {
 
 /// A symmetric positive definite H-matrix in factors, `H = L L^T` to a tolerance.
 ///
-/// As a [`LinearOperator`] it is the inverse.
+/// As a [`LinearOperator`](crate::LinearOperator) it is the inverse.
 #[derive(Clone, Debug)]
 pub struct HCholesky<T> {
     tree: Arc<ClusterTree>,
@@ -289,24 +291,6 @@ impl<T: Scalar> HCholesky<T> {
 
     /// The determinant, which is positive.
     pub fn log_determinant(&self) -> LogDeterminant {
-        LogDeterminant { sign: 1, ln_abs: self.factor.log_determinant() }
-    }
-}
-
-impl<T: Scalar> LinearOperator<T> for HCholesky<T> {
-    fn nrows(&self) -> usize {
-        self.order()
-    }
-
-    fn ncols(&self) -> usize {
-        self.order()
-    }
-
-    fn apply(&self, x: &Matrix<T>) -> Result<Matrix<T>, MatrixError> {
-        self.solve(x)
-    }
-
-    fn apply_transpose(&self, x: &Matrix<T>) -> Result<Matrix<T>, MatrixError> {
-        self.solve(x)
+        self.factor.log_determinant()
     }
 }

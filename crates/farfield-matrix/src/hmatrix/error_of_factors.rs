@@ -1,26 +1,18 @@
-//! The error of a product, measured by Gaussian vectors, with a proven probability.
-//!
-//! For `W` of `p` independent Gaussian columns `S = ||E W||_F^2` is `sum_i s_i^2 c_i`, with `s_i` the singular values of `E` and independent
-//! chi-squared `c_i` of `p` degrees of freedom. With `w_i = s_i^2 / ||E||_F^2`, which add up to one, and any `t > 0`,
-//!
-//! ```text
-//! P(S <= x p ||E||_F^2) <= e^(t x p) prod_i (1 + 2 t w_i)^(-p/2) <= e^(t x p) (1 + 2 t)^(-p/2),
-//! ```
-//!
-//! since `prod (1 + 2 t w_i) >= 1 + 2 t`. The best `t` gives `(x e^(1 - x))^(p/2)`. So `||E||_F <= sqrt(S / (x p))` but for that probability,
-//! whatever `E` is. Cost: one product with `p` vectors.
+//! The error of a product, measured by Gaussian vectors, with a proven probability
+//! ([`chi_squared`](crate::chi_squared)). Cost: one product with 32 vectors a measurement.
 
 use faer::{Mat, MatRef};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, StandardNormal};
 
 use super::HMatrix;
 use super::sketch::hash;
 use crate::accuracy::Accuracy;
 use crate::certificate::{Bound, Certificate, LevelRanks};
+use crate::chi_squared::lower_share;
 use crate::error::MatrixError;
 use crate::linalg::{distance, norm_frobenius};
+use crate::random::gaussian;
 use crate::scalar::Scalar;
 
 /// Vectors of a measurement.
@@ -47,17 +39,6 @@ impl Measured {
     }
 }
 
-/// The `x` of the module comment for `p` vectors and a probability of `failure`.
-fn lower_quantile(p: usize, failure: f64) -> f64 {
-    let target = 2.0 * failure.ln() / p as f64;
-    let (mut low, mut high) = (0.0f64, 1.0f64);
-    for _ in 0..100 {
-        let x = 0.5 * (low + high);
-        if x.ln() + 1.0 - x > target { high = x } else { low = x }
-    }
-    low
-}
-
 /// A bound on `||A - B||_F` for matrices of `n` columns that are known by their products; it holds but for a probability of `failure`.
 pub(crate) fn measure<T: Scalar>(
     n: usize,
@@ -67,11 +48,11 @@ pub(crate) fn measure<T: Scalar>(
     b: impl Fn(MatRef<T>) -> Mat<T>,
 ) -> f64 {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let w = Mat::from_fn(n, VECTORS, |_, _| T::from_f64(StandardNormal.sample(&mut rng)));
+    let w = gaussian(n, VECTORS, &mut rng);
     let (aw, bw) = (a(w.as_ref()), b(w.as_ref()));
     let rounding = T::EPSILON * norm_frobenius(aw.as_ref());
     let difference = distance(aw.as_ref(), bw.as_ref()) + rounding;
-    difference / (lower_quantile(VECTORS, failure) * VECTORS as f64).sqrt()
+    difference / (lower_share(VECTORS, failure) * VECTORS as f64).sqrt()
 }
 
 /// Factors `h` with smaller and smaller tolerances of the truncations until the measured error is within `accuracy`.
@@ -120,15 +101,6 @@ pub(crate) fn to_tolerance<T: Scalar, F>(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_quantile_belongs_to_its_probability() {
-        for (p, failure) in [(8, 1e-2), (32, 1e-6), (10, 0.5)] {
-            let x = lower_quantile(p, failure);
-            let probability = (x * (1.0 - x).exp()).powf(0.5 * p as f64);
-            assert!((probability / failure - 1.0).abs() < 1e-6 && x < 1.0);
-        }
-    }
 
     #[test]
     fn the_bound_holds_for_rank_one_and_for_flat_errors() {

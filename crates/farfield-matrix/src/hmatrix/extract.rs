@@ -7,6 +7,7 @@ use super::block::Block;
 use crate::error::MatrixError;
 use crate::linalg::product;
 use crate::matrix::Matrix;
+use crate::operator::check_indices;
 use crate::scalar::Scalar;
 
 impl<T: Scalar> HMatrix<T> {
@@ -27,13 +28,9 @@ impl<T: Scalar> HMatrix<T> {
     ///
     /// # Errors
     /// [`MatrixError::Option`] for an index that is too large.
-    pub fn sub_block(&self, rows: &[usize], cols: &[usize]) -> Result<Matrix<T>, MatrixError> {
-        for (name, indices, n) in [("row", rows, self.nrows()), ("column", cols, self.ncols())] {
-            if let Some(i) = indices.iter().find(|&&i| i >= n) {
-                let rule = "an index must be less than the size of the matrix";
-                return Err(MatrixError::Option { name, value: i.to_string(), rule });
-            }
-        }
+    pub fn block(&self, rows: &[usize], cols: &[usize]) -> Result<Matrix<T>, MatrixError> {
+        check_indices("row", rows, self.nrows())?;
+        check_indices("column", cols, self.ncols())?;
         let picks = |indices: &[usize], places: &[usize]| -> Vec<(usize, usize)> {
             indices.iter().enumerate().map(|(to, &i)| (to, places[i])).collect()
         };
@@ -43,12 +40,12 @@ impl<T: Scalar> HMatrix<T> {
         Ok(out)
     }
 
-    /// Entry `(row, col)`, in the user's order. Cost: O(n); ask for many at once by [`HMatrix::sub_block`].
+    /// Entry `(row, col)`, in the user's order. Cost: O(n); ask for many at once by [`HMatrix::block`].
     ///
     /// # Errors
-    /// As [`HMatrix::sub_block`].
+    /// As [`HMatrix::block`].
     pub fn entry(&self, row: usize, col: usize) -> Result<T, MatrixError> {
-        Ok(self.sub_block(&[row], &[col])?[(0, 0)])
+        Ok(self.block(&[row], &[col])?[(0, 0)])
     }
 
     /// The entries `(i, i)` in the user's order, `min(nrows, ncols)` of them. Cost: O(n (k + depth)).

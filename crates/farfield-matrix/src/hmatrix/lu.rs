@@ -20,18 +20,18 @@ use rayon::prelude::*;
 use super::HMatrix;
 use super::accumulator::{Accumulator, Truncation};
 use super::block::Block;
-use super::dense_factor::DenseLu;
 use super::error_of_factors::factor_to_tolerance;
 use super::sketch::Gaussians;
 use super::triangular::{Lower, Side, head_and_part, part_and_tail, solve_block};
 use crate::accuracy::Accuracy;
 use crate::certificate::Certificate;
 use crate::cluster_tree::ClusterTree;
+use crate::dense_factor::DenseLu;
 use crate::error::MatrixError;
 use crate::linalg::max_abs;
 use crate::log_determinant::{LogDeterminant, is_odd};
 use crate::matrix::Matrix;
-use crate::operator::{LinearOperator, check_rows};
+use crate::operator::check_rows;
 use crate::scalar::Scalar;
 
 /// `L` and `U` of a block on the diagonal.
@@ -151,13 +151,12 @@ impl<T: Scalar> LuFactor<T> {
         }
     }
 
-    fn log_determinant(&self) -> (f64, f64) {
+    fn log_determinant(&self) -> LogDeterminant {
         match self {
             Self::Leaf(lu) => lu.log_determinant(),
-            Self::Split { diagonal, .. } => diagonal.iter().fold((1.0, 0.0), |(sign, log), factor| {
-                let (s, l) = factor.log_determinant();
-                (sign * s, log + l)
-            }),
+            Self::Split { diagonal, .. } => {
+                (diagonal.iter().map(Self::log_determinant)).fold(LogDeterminant::signed(false), LogDeterminant::times)
+            }
         }
     }
 
@@ -266,7 +265,7 @@ impl<T: Scalar> LuFactor<T> {
 
 /// An H-matrix in factors, `H = L U` to a tolerance: solves, inverse products, determinant.
 ///
-/// As a [`LinearOperator`] it is the inverse: `apply` solves, `apply_transpose` solves with the transpose.
+/// As a [`LinearOperator`](crate::LinearOperator) it is the inverse: `apply` solves, `apply_transpose` solves with the transpose.
 #[derive(Clone, Debug)]
 pub struct HLu<T> {
     rows: Arc<ClusterTree>,
@@ -341,9 +340,8 @@ impl<T: Scalar> HLu<T> {
 
     /// Sign and logarithm of the absolute value of the determinant.
     pub fn log_determinant(&self) -> LogDeterminant {
-        let (sign, ln_abs) = self.factor.log_determinant();
-        let negative = (sign < 0.0) ^ is_odd(self.rows.order()) ^ is_odd(self.cols.order());
-        LogDeterminant { sign: if negative { -1 } else { 1 }, ln_abs }
+        let negative = is_odd(self.rows.order()) != is_odd(self.cols.order());
+        LogDeterminant::signed(negative).times(self.factor.log_determinant())
     }
 }
 
@@ -359,22 +357,4 @@ pub(crate) fn in_panels<T: Scalar>(x: MatMut<T>, f: impl Fn(MatMut<T>) + Sync + 
     }
     panels.push(rest);
     panels.into_par_iter().for_each(f);
-}
-
-impl<T: Scalar> LinearOperator<T> for HLu<T> {
-    fn nrows(&self) -> usize {
-        self.order()
-    }
-
-    fn ncols(&self) -> usize {
-        self.order()
-    }
-
-    fn apply(&self, x: &Matrix<T>) -> Result<Matrix<T>, MatrixError> {
-        self.solve(x)
-    }
-
-    fn apply_transpose(&self, x: &Matrix<T>) -> Result<Matrix<T>, MatrixError> {
-        self.solve_transpose(x)
-    }
 }

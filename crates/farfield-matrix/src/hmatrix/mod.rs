@@ -13,7 +13,7 @@ mod arithmetic;
 mod block;
 mod build;
 mod cholesky;
-mod dense_factor;
+mod convert;
 mod error_of_factors;
 mod extract;
 mod lu;
@@ -101,6 +101,11 @@ impl<T: Scalar> HMatrix<T> {
         self.root.stored()
     }
 
+    /// Multiply-adds of a product with one vector: one a number.
+    pub fn multiply_adds(&self) -> usize {
+        self.stored()
+    }
+
     /// Bytes of the stored numbers.
     pub fn memory_bytes(&self) -> usize {
         self.stored() * size_of::<T>()
@@ -153,6 +158,6 @@ fn same_clusters(a: &Arc<ClusterTree>, b: &Arc<ClusterTree>) -> bool {
 }
 
 /// Whether two trees have the same clusters over the same indices of the user.
-fn same_tree(a: &Arc<ClusterTree>, b: &Arc<ClusterTree>) -> bool {
+pub(crate) fn same_tree(a: &Arc<ClusterTree>, b: &Arc<ClusterTree>) -> bool {
     same_clusters(a, b) && a.order() == b.order()
 }

@@ -23,7 +23,7 @@ impl<T: Scalar> Hodlr<T> {
     /// the sum cancels down to rounding errors.
     ///
     /// # Errors
-    /// [`MatrixError::Tree`] when the trees differ, [`MatrixError::Tolerance`], [`MatrixError::NonFinite`] on overflow.
+    /// [`MatrixError::Tree`] when the trees differ, [`MatrixError::Tolerance`], [`MatrixError::Memory`], [`MatrixError::NonFinite`] on overflow.
     pub fn add(&self, other: &Self, accuracy: Accuracy) -> Result<(Self, Certificate), MatrixError> {
         self.check_tree("sum", other)?;
         let nodes = (self.nodes().iter().zip(other.nodes()))
@@ -44,7 +44,7 @@ impl<T: Scalar> Hodlr<T> {
     ///
     /// # Errors
     /// As [`Hodlr::add`], and [`MatrixError::Rows`] or [`MatrixError::Shapes`] when the sizes do not fit.
-    pub fn low_rank_update(
+    pub fn add_low_rank(
         &self,
         u: &Matrix<T>,
         v: &Matrix<T>,
@@ -92,7 +92,7 @@ impl<T: Scalar> Hodlr<T> {
     /// The same matrix with ranks no larger than the accuracy needs; the certificate, on the distance to this matrix, is proven.
     ///
     /// # Errors
-    /// [`MatrixError::Tolerance`].
+    /// [`MatrixError::Tolerance`], [`MatrixError::Memory`].
     pub fn recompress(&self, accuracy: Accuracy) -> Result<(Self, Certificate), MatrixError> {
         self.clone().truncated("recompressed HODLR matrix", accuracy, 0.0)
     }
@@ -161,6 +161,7 @@ impl<T: Scalar> Hodlr<T> {
         let tolerance = accuracy.absolute_for(norm);
         let (blocks, errors) = candidates.truncate((tolerance - rounding).max(0.0), accuracy.rank_cap());
         let hodlr = self.with_blocks(blocks);
+        accuracy.check_memory(what, hodlr.memory_bytes())?;
         let certificate = hodlr.certificate(&errors, rounding, Confidence::Proven);
         let reached = certificate.frobenius.value;
         if reached > tolerance {

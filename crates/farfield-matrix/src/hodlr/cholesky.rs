@@ -14,21 +14,22 @@
 //! Ambikasaran, O'Neil & Singh, arXiv 1405.0223 (2014).
 
 use faer::linalg::triangular_solve::{solve_lower_triangular_in_place, solve_upper_triangular_in_place};
-use faer::{Mat, MatMut, Par, Side};
+use faer::{Mat, MatMut, Par};
 use rayon::prelude::*;
 
 use super::apply::{child_rows, for_children};
 use super::factor::side_by_side;
 use super::{Hodlr, Node, pair, root_sum_of_squares};
+use crate::dense_factor::DenseCholesky;
 use crate::error::MatrixError;
 use crate::linalg::{add_product, norm_frobenius, product, qr};
 use crate::log_determinant::LogDeterminant;
 use crate::low_rank::LowRank;
 use crate::matrix::Matrix;
-use crate::operator::{LinearOperator, check_rows};
+use crate::operator::check_rows;
 use crate::scalar::Scalar;
 
-/// The factor `W` of a symmetric positive definite [`Hodlr`] matrix. As a [`LinearOperator`] it is the inverse of `W W^T`.
+/// The factor `W` of a symmetric positive definite [`Hodlr`] matrix. As a [`LinearOperator`](crate::LinearOperator) it is the inverse of `W W^T`.
 #[derive(Clone)]
 pub struct HodlrCholesky<T> {
     hodlr: Hodlr<T>,
@@ -142,6 +143,11 @@ impl<T: Scalar> Hodlr<T> {
 }
 
 impl<T: Scalar> HodlrCholesky<T> {
+    /// Order of the matrix.
+    pub fn order(&self) -> usize {
+        self.hodlr.order()
+    }
+
     /// `X` with `W W^T X = B`. Cost: two passes through the factors.
     ///
     /// # Errors
@@ -213,24 +219,6 @@ impl<T: Scalar> std::fmt::Debug for HodlrCholesky<T> {
     }
 }
 
-impl<T: Scalar> LinearOperator<T> for HodlrCholesky<T> {
-    fn nrows(&self) -> usize {
-        self.hodlr.order()
-    }
-
-    fn ncols(&self) -> usize {
-        self.hodlr.order()
-    }
-
-    fn apply(&self, x: &Matrix<T>) -> Result<Matrix<T>, MatrixError> {
-        self.solve(x)
-    }
-
-    fn apply_transpose(&self, x: &Matrix<T>) -> Result<Matrix<T>, MatrixError> {
-        self.solve(x)
-    }
-}
-
 /// `b` becomes `W_c b` for the factor of a cluster, or one of its relatives.
 fn along<'a, T: Scalar + 'a>(
     hodlr: &Hodlr<T>,
@@ -291,9 +279,5 @@ fn triangular<T: Scalar>(l: &Mat<T>, mut b: MatMut<T>, way: Way) {
 
 /// The Cholesky factor, from the lower triangle; `None` when the matrix is not positive definite.
 fn lower<T: Scalar>(a: &Mat<T>) -> Option<Mat<T>> {
-    if a.nrows() == 0 {
-        return Some(Mat::zeros(0, 0));
-    }
-    let l = a.llt(Side::Lower).ok()?.L().to_owned();
-    (0..l.nrows()).all(|j| l[(j, j)].to_f64() > 0.0 && Scalar::is_finite(l[(j, j)])).then_some(l)
+    DenseCholesky::new(a.clone(), |_| 0.0).ok().map(DenseCholesky::into_lower)
 }

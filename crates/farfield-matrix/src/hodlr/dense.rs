@@ -4,7 +4,9 @@ use faer::{Mat, MatMut};
 
 use super::{Hodlr, Node, pair, pairs};
 use crate::entries::Entries;
+use crate::error::MatrixError;
 use crate::matrix::Matrix;
+use crate::operator::check_indices;
 use crate::scalar::Scalar;
 
 impl<T: Scalar> Hodlr<T> {
@@ -40,12 +42,22 @@ impl<T: Scalar> Hodlr<T> {
         }
     }
 
-    /// The block of these rows and columns. Cost: `O(r + log n)` an entry.
+    /// The entries at `rows x cols`, in the user's order; indices may be repeated. Cost: `O(r + log n)` an entry.
     ///
-    /// # Panics
-    /// When an index is not below the order, as for a slice.
-    pub fn submatrix(&self, rows: &[usize], cols: &[usize]) -> Matrix<T> {
-        Matrix::from_fn(rows.len(), cols.len(), |i, j| self.entry(rows[i], cols[j]))
+    /// # Errors
+    /// [`MatrixError::Option`] for an index that is not below the order.
+    pub fn block(&self, rows: &[usize], cols: &[usize]) -> Result<Matrix<T>, MatrixError> {
+        check_indices("row", rows, self.order())?;
+        check_indices("column", cols, self.order())?;
+        Ok(Matrix::from_fn(rows.len(), cols.len(), |i, j| Entries::entry(self, rows[i], cols[j])))
+    }
+
+    /// Entry `(row, col)`, in the user's order. Cost: `O(r + log n)`.
+    ///
+    /// # Errors
+    /// As [`Hodlr::block`].
+    pub fn entry(&self, row: usize, col: usize) -> Result<T, MatrixError> {
+        Ok(self.block(&[row], &[col])?[(0, 0)])
     }
 
     /// The diagonal. Cost: O(n).

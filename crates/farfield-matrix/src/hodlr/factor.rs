@@ -21,8 +21,8 @@ use faer::{Mat, MatMut};
 use rayon::prelude::*;
 
 use super::apply::{child_rows, for_children};
-use super::lu::Lu;
 use super::{Hodlr, Node, pair, pairs};
+use crate::dense_factor::{DenseLu, rounding_floors};
 use crate::error::MatrixError;
 use crate::linalg::add_product;
 use crate::log_determinant::LogDeterminant;
@@ -40,9 +40,9 @@ pub struct HodlrFactorization<T> {
 
 #[derive(Clone)]
 enum Factor<T> {
-    Leaf(Lu<T>),
+    Leaf(DenseLu<T>),
     /// `W` of every child, and the factors of `K`.
-    Split(Vec<Mat<T>>, Lu<T>),
+    Split(Vec<Mat<T>>, DenseLu<T>),
 }
 
 /// Steps of iterative refinement at most.
@@ -76,7 +76,7 @@ impl<T: Scalar> Hodlr<T> {
         };
         let blocks = match &self.nodes[c] {
             Node::Leaf(d) => {
-                return Lu::new(d.clone()).map(Factor::Leaf).map_err(|column| singular("column", column));
+                return pivoted(d.clone()).map(Factor::Leaf).map_err(|column| singular("column", column));
             }
             Node::Split(blocks) => blocks,
         };
@@ -99,7 +99,7 @@ impl<T: Scalar> Hodlr<T> {
             let out = small.as_mut().submatrix_mut(starts[b], col, blocks[b].rank(), w[j].ncols());
             add_product(out, T::ONE, blocks[b].v.transpose(), w[j].as_ref());
         }
-        Ok(Factor::Split(w, Lu::new(small).map_err(|column| singular("coupling", column))?))
+        Ok(Factor::Split(w, pivoted(small).map_err(|column| singular("coupling", column))?))
     }
 
     /// A cluster as an error message names it.
@@ -136,16 +136,14 @@ impl<T: Scalar> HodlrFactorization<T> {
         self.refined(b, true)
     }
 
-    /// `log |det A|` and the sign, as the sum over the pivots of all factors.
+    /// `log |det A|` and the sign, as the sum over the pivots of all factors. Rounding errors grow with `||W||` of the module comment: at a condition
+    /// number of 1e10 it may lose three digits more than a dense LU. [`Hodlr::cholesky`] and [`HssUlv`](crate::HssUlv) do not.
     pub fn log_determinant(&self) -> LogDeterminant {
-        let (mut sign, mut ln_abs) = (1, 0.0);
-        for node in &self.nodes {
+        let of_node = |node: &Factor<T>| {
             let (Factor::Leaf(lu) | Factor::Split(_, lu)) = node;
-            let (s, ln) = lu.log_determinant();
-            sign *= s;
-            ln_abs += ln;
-        }
-        LogDeterminant { sign, ln_abs }
+            lu.log_determinant()
+        };
+        self.nodes.iter().map(of_node).fold(LogDeterminant::signed(false), LogDeterminant::times)
     }
 
     /// Bytes of the factors, the matrix itself not counted.
@@ -227,6 +225,12 @@ impl<T: Scalar> LinearOperator<T> for HodlrFactorization<T> {
         self.solve_inside(y.as_mut(), true);
         Ok(self.hodlr.tree.to_user_order(&y))
     }
+}
+
+/// The factors, or the column whose pivot is zero to working precision.
+fn pivoted<T: Scalar>(a: Mat<T>) -> Result<DenseLu<T>, usize> {
+    let floors = rounding_floors(a.as_ref());
+    DenseLu::new(a, |j| floors[j]).map_err(|(column, _)| column)
 }
 
 /// `b` becomes `A_cc^{-1} b` for the diagonal block of a cluster, or with the transposes.

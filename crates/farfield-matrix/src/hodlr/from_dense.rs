@@ -5,13 +5,16 @@ use std::sync::Arc;
 use faer::Mat;
 
 use super::truncation::{Block, Candidates};
-use super::{Hodlr, Node, pairs, tolerance_error};
+use super::{Hodlr, Node, leaf_bytes, pairs, tolerance_error};
 use crate::accuracy::Accuracy;
 use crate::certificate::{Certificate, Confidence};
 use crate::cluster_tree::ClusterTree;
 use crate::error::MatrixError;
+use crate::low_rank::LowRank;
 use crate::matrix::Matrix;
 use crate::scalar::Scalar;
+
+const WHAT: &str = "HODLR matrix of a dense one";
 
 impl<T: Scalar> Hodlr<T> {
     /// The HODLR matrix of fewest numbers (up to the order in which singular values are dropped) with `||A - H||_F` within the
@@ -19,17 +22,19 @@ impl<T: Scalar> Hodlr<T> {
     ///
     /// # Errors
     /// [`MatrixError::Rows`] or [`MatrixError::Shapes`] when `a` is not square of the order of the tree, [`MatrixError::Entry`] for an
-    /// infinite or NaN entry, [`MatrixError::Tolerance`] when the rank cap or rounding keeps the error above the tolerance.
+    /// infinite or NaN entry, [`MatrixError::Tolerance`] when the rank cap or rounding keeps the error above the tolerance,
+    /// [`MatrixError::Memory`] beyond the budget of the accuracy.
     pub fn from_dense(
         a: &Matrix<T>,
         tree: impl Into<Arc<ClusterTree>>,
         accuracy: Accuracy,
     ) -> Result<(Self, Certificate), MatrixError> {
         let tree = tree.into();
-        check_square("HODLR matrix of a dense one", a.nrows(), a.ncols(), &tree)?;
+        check_square(WHAT, a.nrows(), a.ncols(), &tree)?;
         if let Some((row, col)) = a.first_non_finite() {
             return Err(MatrixError::Entry { row, col, value: a[(row, col)].to_f64() });
         }
+        accuracy.check_memory(WHAT, leaf_bytes::<T>(&tree))?;
         let order = tree.order();
         let inside = Mat::from_fn(order.len(), order.len(), |i, j| a[(order[i], order[j])]);
         let tolerance = accuracy.absolute_for(a.norm_frobenius());
@@ -43,6 +48,8 @@ impl<T: Scalar> Hodlr<T> {
             }
         }
         let (blocks, errors) = Candidates::new(blocks).truncate(tolerance, accuracy.rank_cap());
+        let of_blocks: usize = blocks.iter().map(LowRank::stored).sum();
+        accuracy.check_memory(WHAT, leaf_bytes::<T>(&tree).saturating_add(of_blocks * size_of::<T>()))?;
         let mut blocks = blocks.into_iter();
         let nodes = (tree.clusters().iter())
             .map(|cluster| {
@@ -58,7 +65,7 @@ impl<T: Scalar> Hodlr<T> {
         let certificate = hodlr.certificate(&errors, 0.0, Confidence::Proven);
         let reached = certificate.frobenius.value;
         if reached > tolerance {
-            return Err(tolerance_error("HODLR matrix of a dense one", accuracy, tolerance, reached, hodlr.rank()));
+            return Err(tolerance_error(WHAT, accuracy, tolerance, reached, hodlr.rank()));
         }
         Ok((hodlr, certificate))
     }

@@ -18,7 +18,7 @@ use rayon::prelude::*;
 
 use super::from_dense::check_square;
 use super::truncation::{Block, Candidates, cut};
-use super::{Hodlr, Node, pairs, to_accuracy};
+use super::{Hodlr, Node, leaf_bytes, pairs, to_accuracy};
 use crate::accuracy::Accuracy;
 use crate::certificate::{Certificate, Confidence};
 use crate::cluster_tree::ClusterTree;
@@ -36,7 +36,8 @@ impl<T: Scalar> Hodlr<T> {
     ///
     /// # Errors
     /// [`MatrixError::Rows`] or [`MatrixError::Shapes`] when the matrix is not square of the order of the tree, [`MatrixError::Entry`] for an
-    /// infinite or NaN entry met, [`MatrixError::Tolerance`] when the rank cap or rounding keeps the error above the tolerance.
+    /// infinite or NaN entry met, [`MatrixError::Tolerance`] when the rank cap or rounding keeps the error above the tolerance,
+    /// [`MatrixError::Memory`] beyond the budget of the accuracy.
     pub fn from_entries(
         a: &(impl Entries<T> + ?Sized),
         tree: impl Into<Arc<ClusterTree>>,
@@ -45,6 +46,8 @@ impl<T: Scalar> Hodlr<T> {
     ) -> Result<(Self, Certificate), MatrixError> {
         let (tree, what) = (tree.into(), "HODLR matrix of entries");
         check_square(what, a.nrows(), a.ncols(), &tree)?;
+        let of_leaves = leaf_bytes::<T>(&tree);
+        accuracy.check_memory(what, of_leaves)?;
         let guess = sampled_norm(a, tree.order(), seed)?;
         let shares = Self::shares(&tree, |_| 1.0);
         let mut places = Vec::new();
@@ -52,26 +55,37 @@ impl<T: Scalar> Hodlr<T> {
             let first = cluster.children.start;
             places.extend(pairs(cluster.children.len()).map(|(i, j)| (first + i, first + j)));
         }
-        let blocks = places.len();
+        let count = places.len();
         to_accuracy(what, accuracy, 0.8 * guess, |tolerance| {
-            let made: Vec<_> = (places.par_iter().zip(&shares).enumerate())
-                .map(|(at, (&(row, col), share))| {
-                    let mut random = ChaCha8Rng::seed_from_u64(seed);
-                    random.set_stream(1 + at as u64);
-                    let (rows, cols) = (tree.indices(row), tree.indices(col));
-                    let search = Search { tolerance: tolerance * share.sqrt(), cap: accuracy.rank_cap(), blocks };
-                    search.compress(a, rows, cols, &mut random)
-                })
-                .collect();
-            let (mut blocks, mut errors) = (Vec::with_capacity(made.len()), Vec::new());
+            let (mut blocks, mut errors) = (Vec::with_capacity(places.len()), Vec::new());
             let (mut mean, mut spread, mut all_known) = (0.0, 0.0, true);
-            for block in made {
-                let (block, error, sampled) = block?;
-                blocks.push(block);
-                errors.push(error);
-                if let Some(sampled) = sampled {
-                    (mean, spread, all_known) = (mean + sampled.mean, spread + sampled.spread, false);
+            let mut bytes = of_leaves;
+            // In parts, so that a budget is not exceeded by much.
+            for (part, places) in places.chunks(PART).enumerate() {
+                let made: Vec<_> = (places.par_iter().enumerate())
+                    .map(|(i, &(row, col))| {
+                        let at = part * PART + i;
+                        let mut random = ChaCha8Rng::seed_from_u64(seed);
+                        random.set_stream(1 + at as u64);
+                        let (rows, cols) = (tree.indices(row), tree.indices(col));
+                        let search = Search {
+                            tolerance: tolerance * shares[at].sqrt(),
+                            cap: accuracy.rank_cap(),
+                            blocks: count,
+                        };
+                        search.compress(a, rows, cols, &mut random)
+                    })
+                    .collect();
+                for block in made {
+                    let (block, error, sampled) = block?;
+                    bytes = bytes.saturating_add(block.stored() * size_of::<T>());
+                    blocks.push(block);
+                    errors.push(error);
+                    if let Some(sampled) = sampled {
+                        (mean, spread, all_known) = (mean + sampled.mean, spread + sampled.spread, false);
+                    }
                 }
+                accuracy.check_memory(what, bytes)?;
             }
             let leaves: Vec<_> = (tree.clusters().par_iter().enumerate())
                 .map(|(c, cluster)| {
@@ -131,6 +145,9 @@ const FAILURE: f64 = 1e-6;
 const ROUNDS: usize = 4;
 
 const FAILURE_OF_ROUND: f64 = FAILURE / (4 * ROUNDS) as f64;
+
+/// Blocks that are compressed before their memory is added up.
+const PART: usize = 1024;
 
 /// Blocks of at most so many entries are looked at in full.
 const SMALL: usize = 1024;

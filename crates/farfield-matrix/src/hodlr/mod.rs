@@ -15,7 +15,7 @@
 //! | [`Hodlr::from_entries`] | `O(n r^2 log n)`, `O(n (r log n + m))` entries | probabilistic |
 //! | [`Hodlr::from_products`] | `O(r log n + m)` products | probabilistic |
 //! | apply, entry, diagonal, norm | `O(n (r log n + m))`; an entry `O(r + log n)` | rounding |
-//! | [`Hodlr::add`], [`Hodlr::recompress`], [`Hodlr::low_rank_update`] | `O(n r^2 log n)` | proven |
+//! | [`Hodlr::add`], [`Hodlr::recompress`], [`Hodlr::add_low_rank`] | `O(n r^2 log n)` | proven |
 //! | [`Hodlr::multiply`] | `O(n r^2 log^2 n)` | proven |
 //! | [`Hodlr::factor`] | `O(n (r log n)^2 + n m^2)` | rounding |
 //!
@@ -32,11 +32,9 @@ mod dense;
 mod factor;
 mod from_dense;
 mod from_entries;
-mod lu;
 mod multiply;
 mod norm;
 mod peeling;
-mod probes;
 mod transpose;
 mod truncation;
 
@@ -221,6 +219,11 @@ impl<T: Scalar> Hodlr<T> {
         self.nodes.iter().map(of_node).sum()
     }
 
+    /// Multiply-adds of a product with one vector: one a number.
+    pub fn multiply_adds(&self) -> usize {
+        self.stored()
+    }
+
     /// Bytes that the numbers take; the tree, which matrices share, is not counted.
     pub fn memory_bytes(&self) -> usize {
         self.stored() * size_of::<T>()
@@ -330,6 +333,12 @@ pub(crate) fn to_accuracy<T: Scalar>(
         }
         tolerance *= if allowed > 0.0 { 0.5 * (allowed / reached) } else { 0.1 };
     }
+}
+
+/// Bytes of the dense blocks of the leaves of a tree.
+pub(crate) fn leaf_bytes<T: Scalar>(tree: &ClusterTree) -> usize {
+    let numbers = tree.leaves().map(|leaf| tree.cluster(leaf).len().saturating_pow(2));
+    numbers.fold(0usize, |sum, x| sum.saturating_add(x)).saturating_mul(size_of::<T>())
 }
 
 /// The error of a build that missed its tolerance with a largest rank of `rank`.

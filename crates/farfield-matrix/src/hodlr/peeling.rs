@@ -17,17 +17,18 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::from_dense::check_square;
-use super::probes::{gaussian, inflation};
 use super::truncation::cut;
-use super::{Hodlr, Node, pair, to_accuracy};
+use super::{Hodlr, Node, leaf_bytes, pair, to_accuracy};
 use crate::accuracy::Accuracy;
 use crate::certificate::{Bound, Certificate, Confidence};
+use crate::chi_squared::lower_share;
 use crate::cluster_tree::ClusterTree;
 use crate::error::MatrixError;
 use crate::linalg::{add_product, norm_frobenius, product, svd};
 use crate::low_rank::LowRank;
 use crate::matrix::Matrix;
 use crate::operator::{LinearOperator, check_rows};
+use crate::random::gaussian;
 use crate::scalar::Scalar;
 
 /// Probability that the certificate of a build does not hold.
@@ -57,7 +58,8 @@ impl<T: Scalar> Hodlr<T> {
     ///
     /// # Errors
     /// Those of the operator; [`MatrixError::Rows`] or [`MatrixError::Shapes`] when it is not square of the order of the tree,
-    /// [`MatrixError::Entry`] for a product that is not finite, [`MatrixError::Tolerance`] when the tolerance was not met.
+    /// [`MatrixError::Entry`] for a product that is not finite, [`MatrixError::Tolerance`] when the tolerance was not met,
+    /// [`MatrixError::Memory`] beyond the budget of the accuracy, which is checked level by level.
     pub fn from_products(
         a: &(impl LinearOperator<T> + ?Sized),
         tree: impl Into<Arc<ClusterTree>>,
@@ -66,13 +68,14 @@ impl<T: Scalar> Hodlr<T> {
     ) -> Result<(Self, Certificate), MatrixError> {
         let (tree, what) = (tree.into(), "HODLR matrix of products");
         check_square(what, a.nrows(), a.ncols(), &tree)?;
+        accuracy.check_memory(what, leaf_bytes::<T>(&tree))?;
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let few: Matrix<T> = gaussian(tree.len(), 4, &mut random);
         let guess = 0.5 * products(a, &tree, &few, false)?.norm_frobenius();
         // At most four rounds of `to_accuracy`, each with vectors of its own.
-        let factor = inflation(PROBES, FAILURE / 4.0).sqrt();
+        let factor = 1.0 / lower_share(PROBES, FAILURE / 4.0).sqrt();
         to_accuracy(what, accuracy, 0.9 * guess, |tolerance| {
-            let hodlr = Self::peeled(a, tree.clone(), 0.7 * tolerance / factor, accuracy.rank_cap(), &mut random)?;
+            let hodlr = Self::peeled(a, tree.clone(), 0.7 * tolerance / factor, accuracy, &mut random)?;
             let probes = gaussian(tree.len(), PROBES, &mut random);
             let left = Matrix(&products(a, &tree, &probes, false)?.0 - &hodlr.multiplied(&probes, false).0);
             let measured = left.norm_frobenius() / (PROBES as f64).sqrt();
@@ -88,9 +91,10 @@ impl<T: Scalar> Hodlr<T> {
         a: &(impl LinearOperator<T> + ?Sized),
         tree: Arc<ClusterTree>,
         tolerance: f64,
-        cap: Option<usize>,
+        accuracy: Accuracy,
         random: &mut ChaCha8Rng,
     ) -> Result<Self, MatrixError> {
+        let cap = accuracy.rank_cap();
         let shares = Self::shares(&tree, |level| 2.0f64.powi(level as i32));
         let mut known = Self::zeros(tree.clone());
         let mut next = 0;
@@ -107,6 +111,8 @@ impl<T: Scalar> Hodlr<T> {
             }
             known.sample_bases(a, &mut blocks, cap, random)?;
             known.project(a, blocks, cap)?;
+            // Its leaves are zero, but have their size.
+            accuracy.check_memory("HODLR matrix of products", known.memory_bytes())?;
         }
         known.fill_leaves(a)?;
         Ok(known)

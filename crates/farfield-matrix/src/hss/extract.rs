@@ -11,6 +11,7 @@ use super::telescope::Telescope;
 use crate::error::MatrixError;
 use crate::linalg::{add_product, product};
 use crate::matrix::Matrix;
+use crate::operator::check_indices;
 use crate::scalar::Scalar;
 
 /// Chosen rows and columns in tree order, each with its place in the result.
@@ -42,12 +43,8 @@ impl<T: Scalar> Hss<T> {
     /// # Errors
     /// [`MatrixError::Option`] for an index that is not below the number of rows or columns.
     pub fn block(&self, rows: &[usize], cols: &[usize]) -> Result<Matrix<T>, MatrixError> {
-        for (name, indices, end) in [("row", rows, self.nrows()), ("column", cols, self.ncols())] {
-            if let Some(index) = indices.iter().find(|&&i| i >= end) {
-                let rule = "an index must be below the size of the matrix";
-                return Err(MatrixError::Option { name, value: index.to_string(), rule });
-            }
-        }
+        check_indices("row", rows, self.nrows())?;
+        check_indices("column", cols, self.ncols())?;
         let places = |indices: &[usize], positions: &[usize]| {
             let mut places: Vec<(usize, usize)> = indices.iter().enumerate().map(|(k, &i)| (positions[i], k)).collect();
             places.sort_unstable();

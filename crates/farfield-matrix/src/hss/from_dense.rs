@@ -17,7 +17,7 @@ use faer::{Mat, MatRef};
 use rayon::prelude::*;
 
 use super::truncation::{Basis, Budget, dominant_basis};
-use super::{Hss, NodeBlocks};
+use super::{Hss, NodeBlocks, leaf_bytes};
 use crate::accuracy::Accuracy;
 use crate::certificate::Certificate;
 use crate::cluster_tree::ClusterTree;
@@ -25,6 +25,8 @@ use crate::error::MatrixError;
 use crate::linalg::{add_product, norm_frobenius};
 use crate::matrix::Matrix;
 use crate::scalar::Scalar;
+
+const WHAT: &str = "HSS form of a dense matrix";
 
 impl<T: Scalar> Hss<T> {
     /// The HSS form of `a` on bisected index trees (leaves of at most `leaf_size` rows; for a rectangular matrix the
@@ -55,7 +57,7 @@ impl<T: Scalar> Hss<T> {
     /// # Errors
     /// [`MatrixError::Entry`] for an infinite or NaN entry, [`MatrixError::Tree`] when the trees do not fit the
     /// matrix or each other, [`MatrixError::Tolerance`] when the rank cap or rounding errors do not allow the
-    /// tolerance.
+    /// tolerance, [`MatrixError::Memory`] beyond the budget of the accuracy.
     pub fn from_dense_on(
         a: &Matrix<T>,
         rows: &Arc<ClusterTree>,
@@ -63,6 +65,7 @@ impl<T: Scalar> Hss<T> {
         accuracy: &Accuracy,
     ) -> Result<(Self, Certificate), MatrixError> {
         check_trees(a.nrows(), a.ncols(), rows, cols)?;
+        accuracy.check_memory(WHAT, leaf_bytes::<T>(rows, cols))?;
         if let Some((row, col)) = a.first_non_finite() {
             return Err(MatrixError::Entry { row, col, value: a[(row, col)].to_f64() });
         }
@@ -71,8 +74,10 @@ impl<T: Scalar> Hss<T> {
         let nodes = rows.clusters().len();
         let mut budget = Budget::new::<T>(accuracy, norm_frobenius(inside.as_ref()), nodes - 1, rows.depth());
         let blocks = Shrinking::new(inside, rows, cols).blocks(&mut budget);
+        let of_node = |b: &NodeBlocks<T>| [&b.d, &b.u, &b.v].map(|m| m.nrows() * m.ncols()).iter().sum::<usize>();
+        accuracy.check_memory(WHAT, blocks.iter().map(of_node).sum::<usize>() * size_of::<T>())?;
         let out = Self::assemble(rows.clone(), cols.clone(), &blocks)?;
-        let bound = budget.bound("HSS form of a dense matrix", || Ok(out.residual(a)))?;
+        let bound = budget.bound(WHAT, || Ok(out.residual(a)))?;
         let certificate = out.certify(bound);
         Ok((out, certificate))
     }

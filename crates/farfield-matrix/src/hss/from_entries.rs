@@ -32,16 +32,17 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::from_dense::check_trees;
-use super::{Hss, NodeBlocks};
+use super::{Hss, NodeBlocks, leaf_bytes};
 use crate::accuracy::Accuracy;
 use crate::certificate::{Bound, Certificate};
 use crate::cluster_tree::ClusterTree;
 use crate::entries::Entries;
 use crate::error::MatrixError;
-use crate::interpolative::{RowSkeleton, row_skeleton, signs};
+use crate::interpolative::interpolative;
 use crate::linalg::product;
 use crate::matrix::Matrix;
 use crate::operator::LinearOperator;
+use crate::random::signs;
 use crate::scalar::Scalar;
 
 /// How [`Hss::from_entries`] works and checks.
@@ -80,7 +81,7 @@ impl<T: Scalar> Hss<T> {
     /// # Errors
     /// [`MatrixError::Entry`] for an infinite or NaN entry among those looked at, [`MatrixError::Tree`] when the
     /// trees do not fit, [`MatrixError::Option`] for an option outside of its range, [`MatrixError::Tolerance`] when
-    /// the rank cap or the number of attempts does not allow the tolerance.
+    /// the rank cap or the number of attempts does not allow the tolerance, [`MatrixError::Memory`] beyond the budget of the accuracy.
     pub fn from_entries(
         entries: &dyn Entries<T>,
         rows: &Arc<ClusterTree>,
@@ -95,6 +96,7 @@ impl<T: Scalar> Hss<T> {
             return Err(MatrixError::Tree { reason });
         }
         let what = "HSS form of given entries";
+        accuracy.check_memory(what, leaf_bytes::<T>(rows, cols))?;
         let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
         let build = Build { entries, rows, cols, options };
         let mut norm = build.norm_estimate(&mut rng)?;
@@ -190,12 +192,12 @@ struct Oriented<'a, T> {
 }
 
 impl<T: Scalar> Oriented<'_, T> {
-    /// Entries of the matrix as this side sees it.
-    fn block(&self, rows: &[usize], cols: &[usize]) -> Result<Mat<T>, MatrixError> {
+    /// The transpose of the block of entries as this side sees it.
+    fn transposed_block(&self, rows: &[usize], cols: &[usize]) -> Result<Mat<T>, MatrixError> {
         if self.transposed {
-            Ok(finite_block(self.entries, cols, rows)?.transpose().to_owned())
+            finite_block(self.entries, cols, rows)
         } else {
-            finite_block(self.entries, rows, cols)
+            Ok(finite_block(self.entries, rows, cols)?.transpose().to_owned())
         }
     }
 }
@@ -405,16 +407,19 @@ impl FarFields<'_> {
             let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
             rng.set_stream(2 * i as u64 + u64::from(a.transposed));
             let (seen, weights) = self.columns(cols, tree, i, &mut rng);
-            let mut m = a.block(candidates, &seen)?;
-            for (j, &weight) in weights.iter().enumerate() {
-                m.col_as_slice_mut(j).iter_mut().for_each(|x| *x *= T::from_f64(weight));
+            let mut far = a.transposed_block(candidates, &seen)?;
+            for j in 0..candidates.len() {
+                let column = far.col_as_slice_mut(j).iter_mut();
+                column.zip(&weights).for_each(|(x, &weight)| *x *= T::from_f64(weight));
             }
             let enough = candidates.len() + 16;
-            if m.ncols() > enough + enough / 4 {
-                m = product(m.as_ref(), signs(enough, m.ncols(), &mut rng).as_ref().transpose());
+            if far.nrows() > enough + enough / 4 {
+                far = product(signs(enough, far.nrows(), &mut rng).as_ref(), far.as_ref());
             }
-            let RowSkeleton { rows, interpolation } = row_skeleton(m.as_ref(), tolerance);
-            Ok((interpolation, rows.into_iter().map(|k| candidates[k]).collect()))
+            let (m, n) = (far.nrows(), far.ncols());
+            let columns = (0..n).flat_map(|j| far.col_as_slice(j)).copied().collect();
+            let id = interpolative(columns, m, n, tolerance, usize::MAX);
+            Ok((id.coefficients, id.skeleton.into_iter().map(|k| candidates[k]).collect()))
         };
         nodes.into_par_iter().map(of_node).collect()
     }

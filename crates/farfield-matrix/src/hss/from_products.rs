@@ -14,21 +14,24 @@
 
 use std::sync::Arc;
 
-use rand::{RngExt, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use rand_distr::StandardNormal;
 
-use super::Hss;
 use super::orthonormal::norm_frobenius as norm_of_blocks;
 use super::sketch::{Cut, Samples, SketchError, from_samples, joined, samples_needed};
+use super::{Hss, leaf_bytes};
 use crate::accuracy::Accuracy;
 use crate::certificate::{Bound, Certificate, LevelRanks};
+use crate::chi_squared::lower_share;
 use crate::cluster_tree::ClusterTree;
 use crate::error::MatrixError;
 use crate::linalg::distance;
 use crate::matrix::Matrix;
 use crate::operator::LinearOperator;
+use crate::random::gaussian;
 use crate::scalar::Scalar;
+
+const WHAT: &str = "HSS matrix from products";
 
 /// Most checks of one build.
 const CHECKS: usize = 24;
@@ -87,7 +90,7 @@ impl<T: Scalar> Hss<T> {
     /// # Errors
     /// [`MatrixError::Tolerance`] when the rank given, or the largest rank allowed, does not reach the accuracy; [`MatrixError::Tree`] or
     /// [`MatrixError::Shapes`] when trees and operator do not fit; [`MatrixError::Option`]; [`MatrixError::Entry`] for a product that is not finite;
-    /// those of the operator, [`MatrixError::NoTranspose`] among them.
+    /// [`MatrixError::Memory`] beyond the budget of the accuracy (the samples do not count); those of the operator, [`MatrixError::NoTranspose`] among them.
     pub fn from_products(
         a: &dyn LinearOperator<T>,
         rows: &Arc<ClusterTree>,
@@ -96,10 +99,11 @@ impl<T: Scalar> Hss<T> {
         options: &ProductOptions,
     ) -> Result<FromProducts<T>, MatrixError> {
         check(a, rows, cols, options)?;
+        accuracy.check_memory(WHAT, leaf_bytes::<T>(rows, cols))?;
         let mut source = Source::new(a, rows, cols, options)?;
         let largest = accuracy.rank_cap().unwrap_or(usize::MAX).min(rows.len().max(cols.len()));
         let mut rank = options.rank.unwrap_or(8).min(largest);
-        let fraction = chernoff_fraction(options.probes, options.failure / CHECKS as f64);
+        let fraction = lower_share(options.probes, options.failure / CHECKS as f64);
         let nodes = rows.clusters().len() as f64;
         let mut share = 0.1;
         let mut best = f64::INFINITY;
@@ -111,6 +115,7 @@ impl<T: Scalar> Hss<T> {
             let cut = Cut { rank, tolerance, oversampling: options.oversampling.min(4), smallest_ratio: 0.0 };
             let (matrix, capped) =
                 from_samples(rows, cols, &source.samples, cut).map_err(|error| sampling_failed(error, rows))?;
+            accuracy.check_memory(WHAT, matrix.memory_bytes())?;
             let norm = norm_of_blocks(rows, &matrix.orthonormal()?);
             let difference = distance(source.checks.as_ref(), matrix.apply(&source.probes)?.as_ref());
             let rounding = 16.0 * T::EPSILON * norm;
@@ -131,7 +136,7 @@ impl<T: Scalar> Hss<T> {
         }
         let tolerance = accuracy.absolute_for(source.norm_estimate());
         let limit = format!("rank {rank}, {} samples", source.samples.omega.ncols());
-        Err(MatrixError::Tolerance { what: "HSS matrix from products", tolerance, reached: best, limit })
+        Err(MatrixError::Tolerance { what: WHAT, tolerance, reached: best, limit })
     }
 }
 
@@ -143,7 +148,7 @@ fn check<T: Scalar>(
 ) -> Result<(), MatrixError> {
     if (a.nrows(), a.ncols()) != (rows.len(), cols.len()) {
         return Err(MatrixError::Shapes {
-            operation: "HSS matrix from products",
+            operation: WHAT,
             left_out: a.nrows(),
             left_in: a.ncols(),
             right_out: rows.len(),
@@ -179,18 +184,6 @@ fn sampling_failed(error: SketchError, rows: &ClusterTree) -> MatrixError {
     }
 }
 
-/// The `x` with `(x e^(1 - x))^(k / 2) = failure`: the share of its mean that a `chi_k^2` sum falls below with at most that probability.
-pub(super) fn chernoff_fraction(k: usize, failure: f64) -> f64 {
-    let target = 2.0 / k as f64 * failure.ln();
-    // ln x + 1 - x rises from minus infinity to 0 on (0, 1); bisection in ln x.
-    let (mut low, mut high) = (target - 1.0, 0.0f64);
-    for _ in 0..200 {
-        let middle = 0.5 * (low + high);
-        if middle + 1.0 - middle.exp() < target { low = middle } else { high = middle }
-    }
-    low.exp()
-}
-
 /// The operator and the products taken so far.
 struct Source<'a, T> {
     a: &'a dyn LinearOperator<T>,
@@ -217,7 +210,7 @@ impl<'a, T: Scalar> Source<'a, T> {
         };
         let (of_rows, of_cols) = (Matrix::zeros(rows.len(), 0), Matrix::zeros(cols.len(), 0));
         let samples = Samples { omega: of_cols.clone(), y: of_rows.clone(), psi: of_rows, z: of_cols };
-        let probes = gaussian(&mut stream(2), cols.len(), options.probes);
+        let probes = gaussian(cols.len(), options.probes, &mut stream(2));
         let checks = finite(a.apply(&probes)?)?;
         Ok(Self { a, rows, cols, random: [stream(0), stream(1)], samples, probes, checks })
     }
@@ -229,8 +222,8 @@ impl<'a, T: Scalar> Source<'a, T> {
             return Ok(());
         }
         let (omega, psi) = (
-            gaussian(&mut self.random[0], self.cols.len(), more),
-            gaussian(&mut self.random[1], self.rows.len(), more),
+            gaussian(self.cols.len(), more, &mut self.random[0]),
+            gaussian(self.rows.len(), more, &mut self.random[1]),
         );
         let (y, z) = (finite(self.a.apply(&omega)?)?, finite(self.a.apply_transpose(&psi)?)?);
         let samples = &mut self.samples;
@@ -273,28 +266,9 @@ pub(super) fn certificate<T: Scalar>(matrix: &Hss<T>, norm: f64, bound: Bound) -
     }
 }
 
-fn gaussian<T: Scalar>(random: &mut ChaCha8Rng, nrows: usize, ncols: usize) -> Matrix<T> {
-    Matrix::from_fn(nrows, ncols, |_, _| T::from_f64(random.sample(StandardNormal)))
-}
-
 fn finite<T: Scalar>(product: Matrix<T>) -> Result<Matrix<T>, MatrixError> {
     match product.first_non_finite() {
         None => Ok(product),
         Some((row, col)) => Err(MatrixError::Entry { row, col, value: product[(row, col)].to_f64() }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_share_of_a_chi_square_sum() {
-        for (k, failure) in [(1, 1e-3), (10, 1e-6), (16, 1e-2), (100, 0.5)] {
-            let x = chernoff_fraction(k, failure);
-            assert!(x > 0.0 && x < 1.0);
-            let probability = (x * (1.0 - x).exp()).powf(k as f64 / 2.0);
-            assert!((probability / failure - 1.0).abs() < 1e-6, "{k} {failure} {x} {probability}");
-        }
     }
 }

@@ -47,7 +47,7 @@ mod recover;
 mod sketch;
 mod telescope;
 mod transpose;
-mod truncation;
+pub(crate) mod truncation;
 mod ulv;
 mod ulv_cholesky;
 mod uniform;
@@ -214,6 +214,16 @@ impl<T: Scalar> Hss<T> {
         self.layout.rank()
     }
 
+    /// Numbers stored: the parameters.
+    pub fn stored(&self) -> usize {
+        self.data.len()
+    }
+
+    /// Multiply-adds of a product with one vector: one a parameter.
+    pub fn multiply_adds(&self) -> usize {
+        self.stored()
+    }
+
     /// Bytes that the parameters take (trees and layout, which matrices share, not counted).
     pub fn memory_bytes(&self) -> usize {
         size_of_val(self.data.as_slice())
@@ -289,6 +299,12 @@ impl<T: Scalar> fmt::Debug for Hss<T> {
             .field("parameters", &self.data.len())
             .finish()
     }
+}
+
+/// Bytes of the dense blocks of the leaves of a row and a column tree of the same shape.
+fn leaf_bytes<T: Scalar>(rows: &ClusterTree, cols: &ClusterTree) -> usize {
+    let numbers = rows.leaves().map(|i| rows.cluster(i).len().saturating_mul(cols.cluster(i).len()));
+    numbers.fold(0usize, |sum, x| sum.saturating_add(x)).saturating_mul(size_of::<T>())
 }
 
 fn check_length(what: &'static str, got: usize, expected: usize) -> Result<(), MatrixError> {

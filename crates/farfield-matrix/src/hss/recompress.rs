@@ -31,7 +31,8 @@ impl<T: Scalar> Hss<T> {
     /// relative tolerance refers to the norm of this matrix.
     ///
     /// # Errors
-    /// [`MatrixError::Tolerance`] when the rank cap or the rounding errors of `T` do not allow the tolerance.
+    /// [`MatrixError::Tolerance`] when the rank cap or the rounding errors of `T` do not allow the tolerance, [`MatrixError::Memory`] beyond the budget of the
+    /// accuracy.
     pub fn recompress(&self, accuracy: &Accuracy) -> Result<(Self, Certificate), MatrixError> {
         let mut form = Telescope::of(self).normal_form();
         let norm = form.norm_frobenius();
@@ -61,6 +62,7 @@ impl<T: Scalar> Hss<T> {
         // Still in normal form: the blocks that were zero are.
         let norm = form.norm_frobenius();
         let out = form.assemble()?;
+        accuracy.check_memory("recompression", out.memory_bytes())?;
         let bound = budget.bound("recompression", || out.to_f64().distance(&self.to_f64()))?;
         let certificate = out.certify_with_norm(bound, norm);
         Ok((out, certificate))

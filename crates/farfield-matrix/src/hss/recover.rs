@@ -5,16 +5,22 @@
 //! `A^T`. `max(leaf + r, 3 r) + p` pairs are enough, `p` about 10, whatever the size of the matrix. Cost O(n s^2) for `s` pairs and each rank
 //! that is tried.
 //!
+//! Points that are zero in all pairs, as those of a boundary that is stored with a field, say nothing about the operator. On request
+//! ([`RecoverOptions::zero_points`]) they stay where they are: the operator is recovered on the others, and has zero rows and columns there.
+//!
 //! What cannot work is refused: inputs that do not vary freely on every leaf (a few sine modes span too little there), too few pairs, an operator
 //! that is not symmetric. The result is checked on pairs that it was not made from.
 
 use std::sync::Arc;
 
-use super::Hss;
-use super::from_products::{certificate, chernoff_fraction};
+use faer::{Mat, MatRef};
+
+use super::from_products::certificate;
 use super::orthonormal::norm_frobenius as norm_of_blocks;
 use super::sketch::{Cut, Samples, SketchError, from_samples, samples_needed};
+use super::{Hss, NodeBlocks};
 use crate::certificate::{Bound, Certificate};
+use crate::chi_squared::lower_share;
 use crate::cluster_tree::ClusterTree;
 use crate::error::MatrixError;
 use crate::householder::HouseholderQr;
@@ -47,6 +53,9 @@ pub struct RecoverOptions {
     pub independence: Option<f64>,
     /// Probability that the bound of the certificate may fail. Default 0.01.
     pub failure: f64,
+    /// Whether points that are zero in all inputs and all outputs are kept in place, with zero rows and columns of the matrix. Default false: such inputs
+    /// are refused. A point that is zero in the inputs only is always refused.
+    pub zero_points: bool,
 }
 
 impl Default for RecoverOptions {
@@ -60,6 +69,7 @@ impl Default for RecoverOptions {
             asymmetry: None,
             independence: None,
             failure: 0.01,
+            zero_points: false,
         }
     }
 }
@@ -84,6 +94,8 @@ pub struct Recovered<T: Scalar> {
     pub held_out_error: f64,
     /// `||S - S^T||_F / ||S||_F`, `S = X^T Y` over all pairs.
     pub asymmetry: f64,
+    /// Points that are zero in all pairs and have zero rows and columns in the matrix, in ascending order. The certificate speaks of the others.
+    pub zero_points: Vec<usize>,
 }
 
 impl<T: Scalar> Hss<T> {
@@ -114,6 +126,12 @@ impl<T: Scalar> Hss<T> {
         options: &RecoverOptions,
     ) -> Result<Recovered<T>, MatrixError> {
         let data = Data::new(inputs, outputs, options)?;
+        let zero = |x: &Matrix<T>, i: usize| (0..x.ncols()).all(|j| x[(i, j)] == T::ZERO);
+        let kept: Vec<bool> = (0..inputs.nrows()).map(|i| !(zero(inputs, i) && zero(outputs, i))).collect();
+        let zero_points = kept.iter().filter(|kept| !**kept).count();
+        if zero_points == kept.len() {
+            return refuse("all pairs are zero".to_owned());
+        }
         let trees = match tree {
             Some(tree) => {
                 check_rows("recovery, inputs for this tree", inputs, tree.len())?;
@@ -121,26 +139,85 @@ impl<T: Scalar> Hss<T> {
             }
             None => trees(inputs.nrows(), options.leaf_size)?,
         };
-        let candidates = candidates(&trees, options);
-        let enough = |(tree, rank): &(&Arc<ClusterTree>, usize)| {
-            samples_needed(tree, tree, *rank) + options.oversampling <= data.train.omega.ncols()
-        };
-        let Some(first) = candidates.first() else {
-            return refuse("there is no leaf size or rank to try".to_owned());
-        };
-        if !candidates.iter().any(enough) {
-            let needed = candidates.iter().map(|(tree, rank)| samples_needed(tree, tree, *rank)).min().unwrap_or(0);
-            let (leaf, rank) = (largest_leaf(first.0), first.1);
+        if zero_points == 0 {
+            return recovered(&data, &trees, inputs.ncols(), options);
+        }
+        if !options.zero_points {
             return refuse(format!(
-                "{} pairs are too few: max(leaf + r, 3 r) + {} for leaf {leaf} and rank {rank}, and {} to check, make {}",
-                inputs.ncols(),
-                options.oversampling,
-                data.held_out,
-                needed + options.oversampling + data.held_out
+                "{zero_points} of {} points are zero in all pairs, which say nothing about the operator there: leave them out, or keep them \
+                 with zero rows and columns by the option zero_points",
+                kept.len()
             ));
         }
-        data.search(&candidates.into_iter().filter(enough).collect::<Vec<_>>(), options)
+        let others: Vec<Arc<ClusterTree>> =
+            trees.iter().filter_map(|tree| tree.restricted(&kept)).map(Arc::new).collect();
+        let found = recovered(&data.on(&kept), &others, inputs.ncols(), options)?;
+        let tree = others.iter().position(|tree| tree == found.matrix.rows()).map_or(&trees[0], |i| &trees[i]);
+        let matrix = found.matrix.with_zeros(tree, &kept)?;
+        Ok(Recovered {
+            certificate: certificate(&matrix, found.certificate.norm, found.certificate.frobenius),
+            leaf_size: largest_leaf(tree),
+            zero_points: (0..kept.len()).filter(|&i| !kept[i]).collect(),
+            matrix,
+            ..found
+        })
     }
+
+    /// The matrix on a tree of more indices, of which this one has those that are kept, with zero rows and columns at the others.
+    fn with_zeros(&self, tree: &Arc<ClusterTree>, kept: &[bool]) -> Result<Self, MatrixError> {
+        let blocks: Vec<NodeBlocks<T>> = (tree.clusters().iter().enumerate())
+            .map(|(i, cluster)| {
+                let (d, u, v) = (self.d(i), self.u(i), self.v(i));
+                if !cluster.is_leaf() {
+                    return NodeBlocks { d: d.to_owned(), u: u.to_owned(), v: v.to_owned() };
+                }
+                // Of every row of the leaf its row in this matrix.
+                let mut next = 0;
+                let place: Vec<Option<usize>> = (tree.indices(i).iter())
+                    .map(|&index| {
+                        next += usize::from(kept[index]);
+                        kept[index].then(|| next - 1)
+                    })
+                    .collect();
+                let n = place.len();
+                let rows =
+                    |a: MatRef<T>| Mat::from_fn(n, a.ncols(), |i, j| place[i].map_or(T::ZERO, |row| a[(row, j)]));
+                let d = Mat::from_fn(n, n, |i, j| match (place[i], place[j]) {
+                    (Some(row), Some(col)) => d[(row, col)],
+                    _ => T::ZERO,
+                });
+                NodeBlocks { d, u: rows(u), v: rows(v) }
+            })
+            .collect();
+        Self::assemble(tree.clone(), tree.clone(), &blocks)
+    }
+}
+
+/// The operator on the best of these trees.
+fn recovered<T: Scalar>(
+    data: &Data<T>,
+    trees: &[Arc<ClusterTree>],
+    pairs: usize,
+    options: &RecoverOptions,
+) -> Result<Recovered<T>, MatrixError> {
+    let candidates = candidates(trees, options);
+    let enough = |(tree, rank): &(&Arc<ClusterTree>, usize)| {
+        samples_needed(tree, tree, *rank) + options.oversampling <= data.train.omega.ncols()
+    };
+    let Some(first) = candidates.first() else {
+        return refuse("there is no leaf size or rank to try".to_owned());
+    };
+    if !candidates.iter().any(enough) {
+        let needed = candidates.iter().map(|(tree, rank)| samples_needed(tree, tree, *rank)).min().unwrap_or(0);
+        let (leaf, rank) = (largest_leaf(first.0), first.1);
+        return refuse(format!(
+            "{pairs} pairs are too few: max(leaf + r, 3 r) + {} for leaf {leaf} and rank {rank}, and {} to check, make {}",
+            options.oversampling,
+            data.held_out,
+            needed + options.oversampling + data.held_out
+        ));
+    }
+    data.search(&candidates.into_iter().filter(enough).collect::<Vec<_>>(), options)
 }
 
 /// The pairs, checked.
@@ -210,6 +287,19 @@ impl<T: Scalar> Data<T> {
         })
     }
 
+    /// The same pairs on the points that are kept.
+    fn on(&self, kept: &[bool]) -> Self {
+        let places: Vec<usize> = (0..kept.len()).filter(|&i| kept[i]).collect();
+        let part = |x: &Matrix<T>| Matrix::from_fn(places.len(), x.ncols(), |i, j| x[(places[i], j)]);
+        let (x, y) = (part(&self.train.omega), part(&self.train.y));
+        Self {
+            train: Samples { omega: x.clone(), y: y.clone(), psi: x, z: y },
+            inputs: part(&self.inputs),
+            outputs: part(&self.outputs),
+            ..*self
+        }
+    }
+
     /// The first candidate whose error is within a factor of 3 of the best. A candidate at the rounding level ends the search.
     fn search(
         &self,
@@ -252,7 +342,7 @@ impl<T: Scalar> Data<T> {
         let norm = norm_of_blocks(matrix.rows(), &matrix.orthonormal()?);
         // Inputs of variance v: the mean square of (A - H) x is v ||A - H||_F^2. Every candidate was checked on the same pairs.
         let deviation = self.inputs.norm_frobenius() / ((self.inputs.nrows() * self.held_out) as f64).sqrt();
-        let fraction = chernoff_fraction(self.held_out, options.failure / tried as f64);
+        let fraction = lower_share(self.held_out, options.failure / tried as f64);
         let difference = error * self.outputs.norm_frobenius();
         let bound =
             if deviation > 0.0 { difference / deviation / (self.held_out as f64 * fraction).sqrt() } else { 0.0 };
@@ -265,6 +355,7 @@ impl<T: Scalar> Data<T> {
             held_out: self.held_out,
             held_out_error: error,
             asymmetry: self.asymmetry,
+            zero_points: Vec::new(),
             matrix,
         })
     }

@@ -26,14 +26,14 @@ use crate::linalg::{distance, left_singular, norm_frobenius, product, r_factor, 
 use crate::scalar::Scalar;
 
 /// An orthonormal basis, and the Frobenius norm of what it does not span.
-pub(super) struct Basis<T> {
+pub(crate) struct Basis<T> {
     pub basis: Mat<T>,
     pub error: f64,
 }
 
 /// A basis of as few columns as possible, at most `cap`, that spans the columns of `m` but for `tolerance` in the
 /// Frobenius norm. Singular values at the rounding level count as zero. Cost O(m n min(m, n)).
-pub(super) fn dominant_basis<T: Scalar>(m: MatRef<T>, tolerance: f64, cap: Option<usize>) -> Basis<T> {
+pub(crate) fn dominant_basis<T: Scalar>(m: MatRef<T>, tolerance: f64, cap: Option<usize>) -> Basis<T> {
     // A wide matrix has the left singular vectors of its triangular factor.
     if m.ncols() > m.nrows() + m.nrows() / 4 {
         let r = r_factor(m.transpose());
@@ -52,7 +52,7 @@ pub(super) fn dominant_basis<T: Scalar>(m: MatRef<T>, tolerance: f64, cap: Optio
 }
 
 /// How much error is allowed, and how much has been made.
-pub(super) struct Budget {
+pub(crate) struct Budget {
     /// Largest error allowed in all.
     tolerance: f64,
     /// Largest rounding error of the whole algorithm.
@@ -70,6 +70,11 @@ impl Budget {
         let rounding = 16.0 * (levels + 1) as f64 * T::EPSILON * norm;
         let tolerance = accuracy.absolute_for(norm);
         Self { tolerance, rounding, spent: 0.0, steps: 2 * nodes, cap: accuracy.rank_cap() }
+    }
+
+    /// The same where rounding errors are relative to this norm, if that is larger: for sums that cancel.
+    pub fn with_rounding_of<T: Scalar>(self, size: f64, levels: usize) -> Self {
+        Self { rounding: self.rounding.max(16.0 * (levels + 1) as f64 * T::EPSILON * size), ..self }
     }
 
     /// The error that one step may make. Rounding has its part set aside when there is enough.

@@ -308,26 +308,6 @@ impl<T: Scalar> HssUlv<T> {
     }
 }
 
-impl<T: Scalar> LinearOperator<T> for HssUlv<T> {
-    fn nrows(&self) -> usize {
-        self.order()
-    }
-
-    fn ncols(&self) -> usize {
-        self.order()
-    }
-
-    /// `A^-1 X`.
-    fn apply(&self, x: &Matrix<T>) -> Result<Matrix<T>, MatrixError> {
-        self.solve(x)
-    }
-
-    /// `A^-T X`.
-    fn apply_transpose(&self, x: &Matrix<T>) -> Result<Matrix<T>, MatrixError> {
-        self.solve_transpose(x)
-    }
-}
-
 /// Consecutive rows of `x`, as many as `sizes` says.
 pub(super) fn split_rows<T: Scalar>(x: &Mat<T>, sizes: impl Iterator<Item = usize>) -> Vec<Mat<T>> {
     let mut row = 0;

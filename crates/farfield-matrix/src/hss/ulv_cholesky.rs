@@ -15,24 +15,25 @@
 
 use std::sync::Arc;
 
-use faer::{Mat, Side};
+use faer::Mat;
 
 use super::Hss;
 use super::orthonormal::{block_diagonal_product, norm_frobenius as norm_of_blocks, stack};
 use super::passes::{downward, upward};
 use super::ulv::{gathered, range_of, solve_lower, solve_upper, split_rows};
 use crate::cluster_tree::ClusterTree;
+use crate::dense_factor::DenseCholesky;
 use crate::error::MatrixError;
 use crate::householder::{HouseholderQr, Reflectors};
 use crate::linalg::{add_product, norm_frobenius, product, svd};
 use crate::log_determinant::LogDeterminant;
 use crate::matrix::Matrix;
-use crate::operator::{LinearOperator, check_rows};
+use crate::operator::check_rows;
 use crate::scalar::Scalar;
 
 const WHAT: &str = "HSS Cholesky factorisation";
 
-/// A Cholesky-like factorisation. As a [`LinearOperator`] it acts as the inverse.
+/// A Cholesky-like factorisation. As a [`LinearOperator`](crate::LinearOperator) it acts as the inverse.
 #[derive(Clone, Debug)]
 pub struct HssCholesky<T> {
     tree: Arc<ClusterTree>,
@@ -173,13 +174,7 @@ fn eliminate<T: Scalar>(block: Reduced<T>) -> Result<(CholeskyNode<T>, Reduced<T
     let (mut l, mut x) = (Mat::zeros(0, 0), Mat::zeros(0, k));
     let mut left = turned.as_ref().submatrix(0, 0, k, k).to_owned();
     if m > k {
-        let factor = trailing.llt(Side::Lower).map_err(|error| match error {
-            faer::linalg::cholesky::llt::factor::LltError::NonPositivePivot { index } => index,
-        })?;
-        l = factor.L().to_owned();
-        if let Some(bad) = (0..m - k).find(|&j| l[(j, j)].to_f64().is_nan() || l[(j, j)].to_f64() <= 0.0) {
-            return Err(bad);
-        }
+        l = DenseCholesky::new(trailing.to_owned(), |_| 0.0)?.into_lower();
         x = turned.as_ref().submatrix(k, 0, m - k, k).to_owned();
         solve_lower(l.as_ref(), &mut x);
         add_product(left.as_mut(), T::ZERO - T::ONE, x.as_ref().transpose(), x.as_ref());
@@ -267,25 +262,5 @@ impl<T: Scalar> HssCholesky<T> {
         let size = |m: &Mat<T>| m.nrows() * m.ncols();
         let numbers = self.nodes.iter().map(|n| n.q[0].stored() + n.q[1].stored() + size(&n.l) + size(&n.x));
         numbers.sum::<usize>() * size_of::<T>()
-    }
-}
-
-impl<T: Scalar> LinearOperator<T> for HssCholesky<T> {
-    fn nrows(&self) -> usize {
-        self.order()
-    }
-
-    fn ncols(&self) -> usize {
-        self.order()
-    }
-
-    /// `A^-1 X`.
-    fn apply(&self, x: &Matrix<T>) -> Result<Matrix<T>, MatrixError> {
-        self.solve(x)
-    }
-
-    /// `A^-T X`, the same.
-    fn apply_transpose(&self, x: &Matrix<T>) -> Result<Matrix<T>, MatrixError> {
-        self.solve(x)
     }
 }

@@ -119,7 +119,7 @@ fn hodlr_arithmetic() {
         let (result, exact) = match seed % 4 {
             0 => (a.add(&b, relative(tol)), combine(&da, 1.0, &db)),
             1 => (a.multiply(&b, relative(tol)), times(&da, &db)),
-            2 => (a.low_rank_update(&u, &v, relative(tol)), combine(&da, 1.0, &times(&u, &v.transpose()))),
+            2 => (a.add_low_rank(&u, &v, relative(tol)), combine(&da, 1.0, &times(&u, &v.transpose()))),
             _ => {
                 let (h, c) = built(a.to_hss(relative(tol)), tol, &first.name)?;
                 return Some((c, distance(&h.to_dense(), &da)));

@@ -32,7 +32,7 @@ fn extraction_diagonal_trace_and_norm() {
         let scale = full.norm_frobenius();
         let rows: Vec<usize> = (0..60).map(|i| (i * 37) % h.nrows()).chain([0, 0]).collect();
         let cols: Vec<usize> = (0..50).map(|j| (j * 91) % h.ncols()).collect();
-        let block = h.sub_block(&rows, &cols).unwrap();
+        let block = h.block(&rows, &cols).unwrap();
         for (i, &row) in rows.iter().enumerate() {
             for (j, &col) in cols.iter().enumerate() {
                 assert!((block[(i, j)] - full[(row, col)]).abs() <= 1e-14 * scale);
@@ -48,7 +48,7 @@ fn extraction_diagonal_trace_and_norm() {
             assert!(matches!(h.trace(), Err(MatrixError::Shapes { .. })));
         }
         assert!((h.norm_frobenius() - scale).abs() <= 1e-13 * scale);
-        assert!(h.entry(h.nrows(), 0).is_err() && h.sub_block(&[0], &[h.ncols()]).is_err());
+        assert!(h.entry(h.nrows(), 0).is_err() && h.block(&[0], &[h.ncols()]).is_err());
         assert_eq!(h.memory_bytes(), 8 * h.stored());
         let area: usize = h.leaves().iter().map(|leaf| leaf.rows.len() * leaf.cols.len()).sum();
         assert_eq!(area, h.nrows() * h.ncols());

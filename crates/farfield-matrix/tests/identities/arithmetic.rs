@@ -79,3 +79,24 @@ fn transposes() {
     let (h, _) = H2Matrix::from_kernel(&a, &H2Options { leaf_size: 32, ..H2Options::new(relative(1e-6)) }).unwrap();
     close("H2", &h.transpose().to_dense(), &h.to_dense().transpose(), 1e-14);
 }
+
+#[test]
+fn extraction() {
+    let n = 512;
+    let Formats { full, hodlr, hss, h } = formats(2, n);
+    let line = Points::new(1, (0..n).map(|i| i as f64).collect()).unwrap();
+    let tree = geometric(&line, 48, Splitting::Median);
+    let h2 = H2Matrix::from_entries(&full, tree.clone(), tree, &H2Options::new(relative(1e-10))).unwrap().0;
+    let (rows, cols): (Vec<usize>, Vec<usize>) =
+        ((0..40).map(|i| i * 37 % n).collect(), (0..30).map(|j| j * 91 % n).collect());
+    let exact = |a: &Matrix<f64>| Matrix::from_fn(rows.len(), cols.len(), |i, j| a[(rows[i], cols[j])]);
+    for (format, block, all) in [
+        ("HODLR", hodlr.block(&rows, &cols).unwrap(), hodlr.to_dense()),
+        ("HSS", hss.block(&rows, &cols).unwrap(), hss.to_dense()),
+        ("H", h.block(&rows, &cols).unwrap(), h.to_dense()),
+        ("H2", h2.block(&rows, &cols).unwrap(), h2.to_dense()),
+    ] {
+        close(format, &block, &exact(&all), 1e-13);
+        assert!(distance(&block, &exact(&full)) <= 1e-10 * full.norm_frobenius(), "{format}");
+    }
+}

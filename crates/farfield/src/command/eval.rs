@@ -58,7 +58,7 @@ pub fn run(args: &EvalArgs) -> Result<()> {
         // What the run knows of itself, with the errors on this file in the place of those on its test set.
         let mut output = known_results(&args.run);
         output.insert("run".to_owned(), args.run.display().to_string().into());
-        output.insert("model".to_owned(), super::train::kind_name(saved.model.config().kind).into());
+        output.insert("model".to_owned(), saved.model.config().kind().into());
         output.insert("parameters".to_owned(), saved.model.num_parameters().into());
         output.insert("slopes".to_owned(), saved.model.slopes().into());
         output.insert("test".to_owned(), serde_json::to_value(&test)?);

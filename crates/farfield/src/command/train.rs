@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
-use farfield_nn::config::{DeviceKind, MapKind, ModelKind, Precision};
+use farfield_nn::config::{DeviceKind, MapKind, Precision};
 use farfield_nn::{
-    Ending, EpochMetrics, Model, ModelConfig, NeuralHss, Normalizers, Trainer, evaluate, fit_normalizers,
+    AnyModel, AnyModelConfig, Ending, EpochMetrics, MODEL_KINDS, Model, Normalizers, Trainer, evaluate, fit_normalizers,
 };
 
 use crate::baselines;
@@ -46,9 +47,9 @@ pub struct TrainArgs {
     /// Continue an interrupted run, to the same bits as if it had not been.
     #[arg(long, value_name = "RUN", conflicts_with_all = ["problem", "data", "config", "set", "out"])]
     resume: Option<PathBuf>,
-    /// The model.
-    #[arg(long, value_enum)]
-    model: Option<ModelName>,
+    /// Kind of model; keys of [model] by --set, as model.hidden_channels=16.
+    #[arg(long, value_parser = PossibleValuesParser::new(MODEL_KINDS))]
+    model: Option<String>,
     /// Family of the training set: paper, random-s0, random-s1, random-s2.
     #[arg(long)]
     family: Option<String>,
@@ -76,32 +77,15 @@ pub struct TrainArgs {
     /// Replace the run in --out.
     #[arg(long)]
     force: bool,
-    /// Networks to train beside the model, or none. Default: both in 1D, none otherwise.
-    #[arg(long, value_enum, value_delimiter = ',')]
-    compare: Option<Vec<CompareName>>,
+    /// Other kinds of models to train beside it, or none. Default: block-diagonal,dense in 1D, none otherwise.
+    #[arg(long, value_delimiter = ',', value_parser = PossibleValuesParser::new(MODEL_KINDS.into_iter().chain(["none"])))]
+    compare: Option<Vec<String>>,
     /// Print one JSON object with the results.
     #[arg(long)]
     json: bool,
     /// No progress, no table.
     #[arg(long)]
     quiet: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum ModelName {
-    NeuralHss,
-    BlockDiagonal,
-    Dense,
-}
-
-impl ModelName {
-    fn kind(self) -> ModelKind {
-        match self {
-            Self::NeuralHss => ModelKind::NeuralHss,
-            Self::BlockDiagonal => ModelKind::BlockDiagonal,
-            Self::Dense => ModelKind::Dense,
-        }
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -115,13 +99,6 @@ enum DeviceName {
     Cpu,
     Cuda,
     Wgpu,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum CompareName {
-    Dense,
-    BlockDiagonal,
-    None,
 }
 
 /// Runs the command.
@@ -151,7 +128,7 @@ pub fn run(args: &TrainArgs) -> Result<()> {
             dir
         }
     };
-    let results = train(&config, &dir, &sets, resume, &compared(args, &config), &stop, quiet)?;
+    let results = train(&config, &dir, &sets, resume, &compared(args, &config)?, &stop, quiet)?;
     if args.json {
         println!("{}", serde_json::to_string(&results)?);
     } else if !args.quiet {
@@ -190,6 +167,7 @@ fn configuration(args: &TrainArgs) -> Result<RunConfig> {
         set.extend(args.family.iter().map(|family| format!("problem.family=\"{family}\"")));
         set.extend(args.samples.iter().map(|samples| format!("problem.samples={samples}")));
     }
+    set.extend(args.model.iter().map(|kind| format!("model.kind=\"{kind}\"")));
     set.extend(args.epochs.iter().map(|epochs| format!("train.epochs={epochs}")));
     set.extend(args.steps.iter().map(|steps| format!("train.steps={steps}")));
     set.extend(args.seed.iter().map(|seed| format!("train.seed={seed}")));
@@ -197,9 +175,6 @@ fn configuration(args: &TrainArgs) -> Result<RunConfig> {
     let mut config = RunConfig::resolve(&request)?;
     if args.epochs.is_some() {
         config.train.steps = None;
-    }
-    if let Some(model) = args.model {
-        config.model.kind = model.kind();
     }
     if let Some(precision) = args.precision {
         config.train.precision = match precision {
@@ -228,20 +203,16 @@ fn run_name(config: &RunConfig) -> String {
     }
 }
 
-/// The networks to train beside the model.
-fn compared(args: &TrainArgs, config: &RunConfig) -> Vec<ModelKind> {
+/// The models to train beside the model.
+fn compared(args: &TrainArgs, config: &RunConfig) -> Result<Vec<AnyModelConfig>> {
     let one_dimensional = config.problem.as_ref().is_some_and(|p| p.name.contains("1d"));
-    let chosen = match &args.compare {
-        Some(names) => names.clone(),
-        None if one_dimensional => vec![CompareName::BlockDiagonal, CompareName::Dense],
+    let chosen: Vec<&str> = match &args.compare {
+        Some(names) => names.iter().map(String::as_str).collect(),
+        None if one_dimensional && config.model.neural_hss().is_some() => vec!["block-diagonal", "dense"],
         None => Vec::new(),
     };
-    let kinds = chosen.into_iter().filter_map(|name| match name {
-        CompareName::Dense => Some(ModelKind::Dense),
-        CompareName::BlockDiagonal => Some(ModelKind::BlockDiagonal),
-        CompareName::None => None,
-    });
-    kinds.filter(|kind| *kind != config.model.kind).collect()
+    let kinds = chosen.into_iter().filter(|&kind| kind != "none" && kind != config.model.kind());
+    kinds.map(|kind| config.other_model(kind)).collect()
 }
 
 /// A flag that Ctrl-C raises. A second Ctrl-C ends the process.
@@ -258,11 +229,15 @@ fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
 }
 
 /// A model for these sets.
-pub fn build_model(config: &RunConfig, model: &ModelConfig, sets: &Sets) -> Result<NeuralHss> {
+pub fn build_model(config: &RunConfig, model: &AnyModelConfig, sets: &Sets) -> Result<AnyModel> {
     let (input, output) = (sets.train.dataset.input_shape(), sets.train.dataset.output_shape());
     let mut model = model.clone();
     // The user's fields may have channels or different grids: then only a tensor map, or a map between grids, fits.
-    if config.problem.is_none() && model.lift == MapKind::None && model.project == MapKind::None {
+    if let AnyModelConfig::NeuralHss(model) = &mut model
+        && config.problem.is_none()
+        && model.lift == MapKind::None
+        && model.project == MapKind::None
+    {
         let channels = input.channels > 1 || output.channels > 1;
         if channels {
             model.lift = MapKind::Tensor;
@@ -272,13 +247,13 @@ pub fn build_model(config: &RunConfig, model: &ModelConfig, sets: &Sets) -> Resu
         }
     }
     let device = config.train.device.open()?.autodiff();
-    Ok(NeuralHss::new(&model, input, output, config.train.seed, &device, config.train.precision.dtype())?)
+    Ok(model.build(input, output, config.train.seed, &device, config.train.precision.dtype())?)
 }
 
 /// What training gave.
 pub struct Trained {
     /// The model at its end.
-    pub model: NeuralHss,
+    pub model: AnyModel,
     /// Scalings of the data.
     pub normalizers: Normalizers,
     /// Seconds of training.
@@ -292,7 +267,7 @@ pub struct Trained {
 /// Trains a model of a configuration; in `dir` if there is one.
 pub fn fit(
     config: &RunConfig,
-    model: &ModelConfig,
+    model: &AnyModelConfig,
     sets: &Sets,
     dir: Option<(&RunDir, bool)>,
     stop: &AtomicBool,
@@ -307,12 +282,8 @@ pub fn fit(
         None => Trainer::new(network, normalizers, train)?,
     };
     let total = config.train.total_steps(sets.train.indices.len());
-    let what = match model.kind {
-        ModelKind::NeuralHss => "training",
-        ModelKind::BlockDiagonal => "training the block-diagonal comparator",
-        ModelKind::Dense => "training the dense comparator",
-    };
-    let progress = Progress::new(total, what, quiet);
+    let what = if dir.is_some() { "training".to_owned() } else { format!("training {}", model.kind()) };
+    let progress = Progress::new(total, &what, quiet);
     let ending =
         trainer.fit(sets.train.samples(), sets.validation.as_ref().map(|v| v.samples()), stop, &mut |now| {
             progress.at(now.step, || format!("epoch {} of {}, loss {:.3e}", now.epoch, now.epochs, now.loss));
@@ -336,7 +307,7 @@ pub fn train(
     dir: &RunDir,
     sets: &Sets,
     resume: bool,
-    compare: &[ModelKind],
+    compare: &[AnyModelConfig],
     stop: &AtomicBool,
     quiet: bool,
 ) -> Result<Results> {
@@ -355,19 +326,21 @@ pub fn train(
     let ood = sets.ood.as_ref().map(|part| evaluated(&trained, part)).transpose()?;
 
     let mut comparators: BTreeMap<String, Comparator> = baselines::all(config, sets)?;
-    for &kind in compare {
-        let (key, name) = match kind {
-            ModelKind::Dense => ("network_dense", "dense network of the same depth, trained alike"),
-            _ => ("network_block_diagonal", "block-diagonal network (rank 0), trained alike"),
+    for model in compare {
+        let kind = model.kind();
+        let name = match kind {
+            "dense" => "dense network of the same depth, trained alike".to_owned(),
+            "block-diagonal" => "block-diagonal network (rank 0), trained alike".to_owned(),
+            _ => format!("{kind}, trained alike"),
         };
-        let model = ModelConfig { kind, ..config.model.clone() };
+        let key = format!("network_{}", kind.replace('-', "_"));
         let start = Instant::now();
-        let other = fit(config, &model, sets, None, stop, quiet)?;
+        let other = fit(config, model, sets, None, stop, quiet)?;
         let seconds = start.elapsed().as_secs_f64();
         comparators.insert(
-            key.to_owned(),
+            key,
             Comparator {
-                name: name.to_owned(),
+                name,
                 parameters: Some(other.model.num_parameters()),
                 relative_l2: evaluated(&other, &sets.test)?.relative_l2,
                 ood_relative_l2: sets
@@ -390,7 +363,7 @@ pub fn train(
     }
     let results = Results {
         run: dir.path().display().to_string(),
-        model: kind_name(config.model.kind).to_owned(),
+        model: config.model.kind().to_owned(),
         parameters: trained.model.num_parameters(),
         samples: sets.train.indices.len(),
         seconds: trained.seconds,
@@ -409,15 +382,6 @@ pub fn train(
     let report = run_report::Inputs { config, sets, trained: &trained, results: &results, metrics: &metrics };
     run_report::write(&report, &test, ood.as_ref(), dir)?;
     Ok(results)
-}
-
-/// The name of a kind of model, as in the configuration.
-pub fn kind_name(kind: ModelKind) -> &'static str {
-    match kind {
-        ModelKind::NeuralHss => "neural-hss",
-        ModelKind::BlockDiagonal => "block-diagonal",
-        ModelKind::Dense => "dense",
-    }
 }
 
 /// The results as a table on standard output.
@@ -439,8 +403,10 @@ fn print_table(results: &Results) {
     if let Some(ood) = &results.ood {
         println!("ood set:  {}, {} samples", ood.set, ood.samples);
     }
-    let slopes: Vec<String> = results.slopes.iter().map(|s| format!("{s:.4}")).collect();
-    println!("slopes of the activations: {}", slopes.join(", "));
+    if !results.slopes.is_empty() {
+        let slopes: Vec<String> = results.slopes.iter().map(|s| format!("{s:.4}")).collect();
+        println!("slopes of the activations: {}", slopes.join(", "));
+    }
     if let Some(peak) = results.peak_mib {
         println!("{} steps, peak memory {peak:.0} MiB", results.steps);
     }

@@ -1,4 +1,8 @@
-//! LU and Cholesky factorisations of the dense diagonal leaves, in place.
+//! LU with partial pivoting and Cholesky factorisations of the small dense matrices inside hierarchical factorisations, in place: leaves on the
+//! diagonal and coupling matrices.
+//!
+//! `P A = L U` and `A = L L^T` (Golub & Van Loan, sections 3.4 and 4.2). The caller says below which size a pivot counts as zero. Cost: 2 n^3 / 3
+//! and n^3 / 3.
 
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::llt::factor::{cholesky_in_place, cholesky_in_place_scratch};
@@ -9,8 +13,8 @@ use faer::linalg::triangular_solve::{
 };
 use faer::{Mat, MatMut, MatRef, Par};
 
-use crate::linalg::product;
-use crate::log_determinant::is_odd;
+use crate::linalg::{max_abs, product};
+use crate::log_determinant::{LogDeterminant, is_odd};
 use crate::scalar::Scalar;
 
 /// `P A = L U`: pivots are chosen within the leaf.
@@ -48,16 +52,22 @@ impl<T: Scalar> DenseLu<T> {
         self.order.len()
     }
 
-    /// Sign and logarithm of the absolute value of the determinant.
-    pub fn log_determinant(&self) -> (f64, f64) {
-        let mut sign = if is_odd(&self.order) { -1.0 } else { 1.0 };
-        let mut log = 0.0;
-        for i in 0..self.len() {
-            let pivot = self.factors[(i, i)].to_f64();
-            sign *= pivot.signum();
-            log += pivot.abs().ln();
-        }
-        (sign, log)
+    /// The determinant.
+    pub fn log_determinant(&self) -> LogDeterminant {
+        let pivots = (0..self.len()).map(|i| LogDeterminant::of(self.factors[(i, i)].to_f64()));
+        pivots.fold(LogDeterminant::signed(is_odd(&self.order)), LogDeterminant::times)
+    }
+
+    /// `X <- A^-1 X`.
+    pub fn solve(&self, mut x: MatMut<T>) {
+        self.solve_lower(x.as_mut());
+        self.solve_upper(x);
+    }
+
+    /// `X <- A^-T X`.
+    pub fn solve_transpose(&self, mut x: MatMut<T>) {
+        self.solve_upper_transpose(x.as_mut());
+        self.solve_lower_transpose(x);
     }
 
     /// `X <- (P^T L)^-1 X`.
@@ -114,7 +124,7 @@ pub(crate) struct DenseCholesky<T> {
 }
 
 impl<T: Scalar> DenseCholesky<T> {
-    /// The factorisation of the lower triangle, or the number of the pivot that is not above `floor`.
+    /// The factorisation of the lower triangle, or the number of the first pivot whose square is not above `floor(column)`.
     pub fn new(mut a: Mat<T>, floor: impl Fn(usize) -> f64) -> Result<Self, usize> {
         let n = a.nrows();
         let mut memory = MemBuffer::new(cholesky_in_place_scratch::<T>(n, Par::Seq, Default::default()));
@@ -126,7 +136,7 @@ impl<T: Scalar> DenseCholesky<T> {
         }
         for j in 0..n {
             let pivot = a[(j, j)].to_f64();
-            if !(pivot.is_finite() && pivot * pivot > floor(j)) {
+            if !(pivot.is_finite() && pivot > floor(j).sqrt()) {
                 return Err(j);
             }
             (0..j).for_each(|i| a[(i, j)] = T::ZERO);
@@ -143,9 +153,10 @@ impl<T: Scalar> DenseCholesky<T> {
         self.factor.nrows()
     }
 
-    /// Logarithm of the determinant of `A`.
-    pub fn log_determinant(&self) -> f64 {
-        (0..self.len()).map(|i| 2.0 * self.factor[(i, i)].to_f64().ln()).sum()
+    /// The determinant of `A`.
+    pub fn log_determinant(&self) -> LogDeterminant {
+        let ln_abs = (0..self.len()).map(|i| 2.0 * self.factor[(i, i)].to_f64().ln()).sum();
+        LogDeterminant { sign: 1, ln_abs }
     }
 
     /// `X <- L^-1 X`.
@@ -162,6 +173,16 @@ impl<T: Scalar> DenseCholesky<T> {
     pub fn lower(&self) -> MatRef<'_, T> {
         self.factor.as_ref()
     }
+
+    /// `L`, zero above the diagonal.
+    pub fn into_lower(self) -> Mat<T> {
+        self.factor
+    }
+}
+
+/// The size below which a pivot of each column is zero to working precision: what rounding leaves of its largest entry.
+pub(crate) fn rounding_floors<T: Scalar>(a: MatRef<T>) -> Vec<f64> {
+    (0..a.ncols()).map(|j| T::EPSILON * max_abs(a.subcols(j, 1))).collect()
 }
 
 /// Replaces entry `i` of each column by `pick(column, i)`.
@@ -170,5 +191,38 @@ fn permute<T: Scalar>(mut x: MatMut<T>, pick: impl Fn(&[T], usize) -> T) {
     for j in 0..x.ncols() {
         (0..x.nrows()).for_each(|i| old[i] = x[(i, j)]);
         (0..x.nrows()).for_each(|i| x[(i, j)] = pick(&old, i));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::linalg::distance;
+
+    #[test]
+    fn solves_both_ways_and_knows_its_determinant() {
+        let a = Mat::from_fn(5, 5, |i, j| ((i * i + 3 * j + i * j) % 7) as f64 - if i == j { 4.0 } else { 1.0 });
+        let lu = DenseLu::new(a.clone(), |_| 0.0).unwrap();
+        let mut x = a.clone();
+        lu.solve(x.as_mut());
+        assert!(distance(x.as_ref(), Mat::<f64>::identity(5, 5).as_ref()) < 1e-12);
+        let mut x = product(a.transpose(), a.as_ref());
+        lu.solve_transpose(x.as_mut());
+        assert!(distance(x.as_ref(), a.as_ref()) < 1e-12);
+        let LogDeterminant { sign, ln_abs: ln } = lu.log_determinant();
+        assert!((f64::from(sign) * ln.exp() - a.determinant()).abs() < 1e-9 * a.determinant().abs());
+    }
+
+    #[test]
+    fn singular_columns_are_named() {
+        // What rounding leaves of the largest entry of the column.
+        let factor = |a: Mat<f64>| {
+            let floors = rounding_floors(a.as_ref());
+            DenseLu::new(a, |j| floors[j])
+        };
+        assert_eq!(factor(Mat::from_fn(3, 3, |i, j| ((i + 1) * (j + 1)) as f64)).unwrap_err().0, 1);
+        assert_eq!(factor(Mat::<f64>::zeros(2, 2)).unwrap_err(), (0, 0.0));
+        let graded = Mat::from_fn(3, 3, |i, j| if i == j { 1e-40f64.powi(i as i32) } else { 0.0 });
+        assert!(factor(graded).is_ok() && factor(Mat::<f64>::zeros(0, 0)).is_ok());
     }
 }

@@ -9,7 +9,8 @@
 //! Cost: `sum_k (|A_k| n2 n3 + |B_k| n1 n3 + |C_k| n1 n2)` multiply-adds a sample forward, a little over three
 //! times that backward; memory beside inputs and outputs: `4 r_out` samples.
 
-use std::ops::Range;
+mod backward;
+mod columns;
 
 use crate::aligned::Room;
 use crate::error::{LayoutError, check_len};
@@ -19,8 +20,9 @@ use crate::microkernel::outer_scratch_len;
 use crate::parallel::{Shared, add_parts, for_each, run_length};
 use crate::scalar::Scalar;
 use crate::scratch::Scratch;
-use crate::tree::{Direction, GradientInputs, GradientTask, Tree};
+use crate::tree::{Direction, Tree};
 use crate::view::View;
+use columns::{Sizes, pack_columns, plane_view};
 
 /// Parts in which the parameter gradient is summed, at most.
 const GRADIENT_PARTS: usize = 16;
@@ -37,23 +39,6 @@ pub struct Layer3d<'a> {
     pub outer_rank: usize,
     /// Number of samples.
     pub batch: usize,
-}
-
-/// Derived sizes. Padded numbers of points are multiples of the lanes.
-#[derive(Clone, Copy)]
-struct Sizes {
-    input: [usize; 3],
-    output: [usize; 3],
-    /// Vectors of one row of the last input axis.
-    vectors3: usize,
-    /// The last input axis, padded.
-    padded3: usize,
-    /// Vectors of one column of the second output axis, and that axis padded.
-    vectors2: usize,
-    padded2: usize,
-    /// Elements from one plane of `x times_1 A_k` to the next, and of the whole.
-    plane: usize,
-    middle: usize,
 }
 
 /// Work arrays for one slab.
@@ -309,134 +294,6 @@ impl Layer3d<'_> {
         }
     }
 
-    /// For every slab: back through the activation, `C_k` and `B_k`, to the gradient by the middle.
-    fn backward_slabs<T: Scalar>(
-        &self,
-        s: &Sizes,
-        parameters: &[T],
-        slope: Option<T>,
-        middle: Shared<T>,
-        (pre, dy): (&[T], &mut [T]),
-        middle_gradient: &mut [T],
-        (tasks, gradients, slopes): (&[Vec<GradientTask>; 3], &mut [T], &mut [f64]),
-    ) {
-        let kernels = T::kernels();
-        let slabs = s.output[0];
-        let slab_len = s.output[1] * s.output[2];
-        let (dy, middle_gradient) = (Shared(dy.as_mut_ptr()), Shared(middle_gradient.as_mut_ptr()));
-        let (gradients, slopes) = (Shared(gradients.as_mut_ptr()), Shared(slopes.as_mut_ptr()));
-        for_each(GRADIENT_PARTS, 3 * self.multiply_adds(), |part| {
-            let range = slabs * part / GRADIENT_PARTS..slabs * (part + 1) / GRADIENT_PARTS;
-            if range.is_empty() {
-                return;
-            }
-            let mut work = self.slab_work(s, true);
-            let v = self.coefficient_views(s, &mut work);
-            for slab in range {
-                let start = slab * slab_len;
-                // SAFETY: this slab belongs to this task; the lengths were checked.
-                unsafe {
-                    let dy = dy.slice(start, slab_len);
-                    if let Some(slope) = slope {
-                        *slopes.at(part) += (kernels.leaky_backward)(&pre[start..start + slab_len], dy, slope);
-                    }
-                    let to = work.y_transposed.as_mut_ptr();
-                    (kernels.transpose)(dy.as_ptr(), s.output[2], to, s.padded2, s.output[1], s.output[2]);
-                }
-                for k in 0..self.outer_rank {
-                    let t1 = plane_view(s, middle, k, slab);
-                    let dt1 = View::new(middle_gradient.at(k * s.middle + slab * s.plane), s.padded3, T::LANES);
-                    let dy = View::new(work.y_transposed.as_mut_ptr(), s.padded2, T::LANES);
-                    let transposed = View::new(work.t_transposed.as_mut_ptr(), s.padded2, T::LANES);
-                    let dt_transposed = View::new(work.dt_transposed.as_mut_ptr(), s.padded2, T::LANES);
-                    let dt = View::new(work.dt.as_mut_ptr(), s.padded3, T::LANES);
-                    let (second, third) = (self.tree(parameters, k, 1), self.tree(parameters, k, 2));
-                    let part_of = |j: usize| gradients.at(part * self.parameters_len() + self.offset(k, j));
-                    // SAFETY: the views cover this task's work arrays, its planes, and its part of the gradient.
-                    unsafe {
-                        self.modes_2_and_3(s, parameters, k, t1, &mut work, true);
-                        let [up, received, up_adjoint, received_adjoint] = v[1];
-                        let vectors = s.vectors2;
-                        third.apply(
-                            Direction::Adjoint,
-                            dy,
-                            dt_transposed,
-                            vectors,
-                            up_adjoint,
-                            received_adjoint,
-                            false,
-                        );
-                        let inputs =
-                            GradientInputs { x: transposed, dy, up, received, up_adjoint, received_adjoint, vectors };
-                        self.modes[2].gradient(kernels, &tasks[2], &inputs, part_of(2), true, &mut work.outer);
-                        (kernels.transpose)(dt_transposed.p, s.padded2, dt.p, s.padded3, s.input[2], s.output[1]);
-                        let [up, received, up_adjoint, received_adjoint] = v[0];
-                        let vectors = s.vectors3;
-                        second.apply(Direction::Adjoint, dt, dt1, vectors, up_adjoint, received_adjoint, false);
-                        let inputs =
-                            GradientInputs { x: t1, dy: dt, up, received, up_adjoint, received_adjoint, vectors };
-                        self.modes[1].gradient(kernels, &tasks[1], &inputs, part_of(1), true, &mut work.outer);
-                    }
-                }
-            }
-        });
-    }
-
-    /// For every block of columns: back through `A_k`, to the gradient by the input.
-    fn backward_columns<T: Scalar>(
-        &self,
-        s: &Sizes,
-        x: &[T],
-        parameters: &[T],
-        middle_gradient: &[T],
-        dx: Option<Shared<T>>,
-        (tasks, gradients): (&[Vec<GradientTask>; 3], &mut [T]),
-    ) {
-        let layout = self.modes[0];
-        let rows = layout.coefficient_rows();
-        let all = s.input[1] * s.vectors3;
-        let gradients = Shared(gradients.as_mut_ptr());
-        for_each(GRADIENT_PARTS, 3 * self.multiply_adds(), |part| {
-            let (mut first, end) = (all * part / GRADIENT_PARTS, all * (part + 1) / GRADIENT_PARTS);
-            let mut outer = Scratch::take(outer_scratch_len::<T>(layout.n_in().max(layout.n_out())));
-            while first < end {
-                let columns = first..end.min(first + COLUMNS_BACKWARD);
-                first = columns.end;
-                let vectors = columns.len();
-                let mut packed = Scratch::<T>::take(s.input[0] * vectors * T::LANES);
-                let mut packed_gradient = Scratch::<T>::take(s.input[0] * vectors * T::LANES);
-                let mut coefficients = Scratch::<T>::take(4 * vectors * rows * T::LANES);
-                pack_columns(s, x, columns.clone(), &mut packed);
-                let x = View::new(packed.as_mut_ptr(), vectors * T::LANES, T::LANES);
-                let dx_packed = View::new(packed_gradient.as_mut_ptr(), vectors * T::LANES, T::LANES);
-                let p = coefficients.as_mut_ptr();
-                let [up, received, up_adjoint, received_adjoint] =
-                    [0, 1, 2, 3].map(|i| View::panels(p.wrapping_add(i * vectors * rows * T::LANES), rows));
-                for k in 0..self.outer_rank {
-                    let tree = self.tree(parameters, k, 0);
-                    let dt1 = middle_gradient[k * s.middle..].as_ptr().cast_mut();
-                    let dt1 = View::new(dt1, s.plane, T::LANES).at_vector(columns.start);
-                    // SAFETY: the views cover this task's work arrays, its columns of the middle (read only) and its part
-                    // of the gradient.
-                    unsafe {
-                        tree.up(Direction::Forward, x, vectors, up);
-                        tree.down(Direction::Forward, x, None, vectors, up, received, false);
-                        tree.up(Direction::Adjoint, dt1, vectors, up_adjoint);
-                        let to = dx.map(|_| dx_packed);
-                        let (u, r) = (up_adjoint, received_adjoint);
-                        tree.down(Direction::Adjoint, dt1, to, vectors, u, r, k > 0);
-                        let inputs = GradientInputs { x, dy: dt1, up, received, up_adjoint, received_adjoint, vectors };
-                        let to = gradients.at(part * self.parameters_len() + self.offset(k, 0));
-                        layout.gradient(tree.kernels, &tasks[0], &inputs, to, true, &mut outer);
-                    }
-                }
-                if let Some(dx) = dx {
-                    unpack_columns(s, &packed_gradient, columns, dx);
-                }
-            }
-        });
-    }
-
     fn slab_work<T: Scalar>(&self, s: &Sizes, backward: bool) -> SlabWork<T> {
         let once = usize::from(backward);
         // Padding must be zero where sums over lanes are formed; transposes leave it alone.
@@ -469,55 +326,5 @@ impl Layer3d<'_> {
         [0, 1].map(|j| {
             [0, 2, 4, 6].map(|i| View::panels(p.wrapping_add((i + j) * len), self.modes[1 + j].coefficient_rows()))
         })
-    }
-}
-
-/// Plane `slab` of term `k` of the middle: the second axis as rows.
-fn plane_view<T: Scalar>(s: &Sizes, middle: Shared<T>, k: usize, slab: usize) -> View<T> {
-    View::new(middle.at(k * s.middle + slab * s.plane), s.padded3, T::LANES)
-}
-
-/// Stretches of the last axis inside a block of columns: `(vector of the block, plane offset of the field, length)`.
-fn stretches<T: Scalar>(s: &Sizes, columns: Range<usize>) -> impl Iterator<Item = (usize, usize, usize)> {
-    let whole = s.padded3 == s.input[2];
-    let (n3, vectors3) = (s.input[2], s.vectors3);
-    let pieces = if whole { 1 } else { columns.len() };
-    let len = columns.len();
-    (0..pieces).map(move |i| {
-        if whole {
-            (0, columns.start * T::LANES, len * T::LANES)
-        } else {
-            let q = columns.start + i;
-            let (row, v) = (q / vectors3, q % vectors3);
-            (i, row * n3 + v * T::LANES, T::LANES.min(n3 - v * T::LANES))
-        }
-    })
-}
-
-/// Columns of the field `x` as rows of vectors `[n1][columns]`, zero in the padding.
-fn pack_columns<T: Scalar>(s: &Sizes, x: &[T], columns: Range<usize>, packed: &mut [T]) {
-    let width = columns.len() * T::LANES;
-    if s.padded3 != s.input[2] {
-        packed.fill(T::ZERO);
-    }
-    for i in 0..s.input[0] {
-        for (v, from, len) in stretches::<T>(s, columns.clone()) {
-            let from = i * s.input[1] * s.input[2] + from;
-            let to = i * width + v * T::LANES;
-            packed[to..to + len].copy_from_slice(&x[from..from + len]);
-        }
-    }
-}
-
-/// The inverse of [`pack_columns`].
-fn unpack_columns<T: Scalar>(s: &Sizes, packed: &[T], columns: Range<usize>, x: Shared<T>) {
-    let width = columns.len() * T::LANES;
-    for i in 0..s.input[0] {
-        for (v, to, len) in stretches::<T>(s, columns.clone()) {
-            let from = i * width + v * T::LANES;
-            // SAFETY: these columns belong to the calling task, inside a field whose length was checked.
-            let to = unsafe { x.slice(i * s.input[1] * s.input[2] + to, len) };
-            to.copy_from_slice(&packed[from..from + len]);
-        }
     }
 }

@@ -1,0 +1,254 @@
+//! The rivals: parameters as published, gradients, symmetries, files.
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
+use farfield_data::{FieldShape, Normalizer};
+use farfield_nn::config::Precision;
+use farfield_nn::rivals::{
+    DeepOnetConfig, FactFormerConfig, Fno, FnoConfig, GreenLearningConfig, Head, ModeConvention, ResNetConfig,
+};
+use farfield_nn::{AnyModel, AnyModelConfig, MODEL_KINDS, Model, ModelConfig, Normalizers, model_file, parameters};
+
+fn shape(channels: usize, grid: &[usize]) -> FieldShape {
+    FieldShape::new(channels, grid)
+}
+
+fn build(config: &AnyModelConfig, input: &FieldShape, output: &FieldShape, device: &Device) -> AnyModel {
+    config.build(input, output, 7, device, DType::F64).unwrap()
+}
+
+/// A small model of every kind.
+fn small() -> Vec<AnyModelConfig> {
+    let fno = FnoConfig {
+        n_modes: serde_json::from_str("3").unwrap(),
+        hidden_channels: 4,
+        n_layers: 2,
+        projection_channels: 6,
+        ..FnoConfig::default()
+    };
+    vec![
+        AnyModelConfig::Fno(FnoConfig { padding: 2, ..fno.clone() }),
+        AnyModelConfig::Fno(FnoConfig {
+            head: Head::Linear,
+            mode_convention: ModeConvention::Total,
+            grid: false,
+            ..fno
+        }),
+        AnyModelConfig::ResNet(ResNetConfig { hidden_channels: 4, n_layers: 4 }),
+        AnyModelConfig::DeepOnet(DeepOnetConfig { hidden_channels: 5, n_layers: 3 }),
+        AnyModelConfig::GreenLearning(GreenLearningConfig { hidden_channels: 5, n_layers: 2, homogeneous: true }),
+        AnyModelConfig::FactFormer(FactFormerConfig {
+            hidden_channels: 6,
+            n_layers: 2,
+            heads: 2,
+            head_channels: 4,
+            kernel_multiplier: 2,
+        }),
+    ]
+}
+
+fn field(batch: usize, shape: &FieldShape, device: &Device) -> Tensor<3> {
+    let count = batch * shape.channels * shape.points();
+    let values: Vec<f64> = (0..count).map(|i| (1.3 * i as f64).sin() + 0.2 * (i % 5) as f64).collect();
+    Tensor::from_data(TensorData::new(values, [batch, shape.channels, shape.points()]), (device, DType::F64))
+}
+
+#[test]
+fn parameters_are_those_of_the_formulas() {
+    let device = Device::flex();
+    let one = shape(1, &[64, 64]);
+    // The paper's 132 K: complex numbers counted once.
+    let config = FnoConfig {
+        n_modes: serde_json::from_str("8").unwrap(),
+        hidden_channels: 16,
+        n_layers: 4,
+        head: Head::Linear,
+        ..FnoConfig::default()
+    };
+    let fno = Fno::new(&config, &one, &one, 1, &device, DType::F32).unwrap();
+    assert_eq!(fno.num_parameters_complex(), 132_241);
+    assert_eq!(fno.num_parameters(), 132_241 + 131_072);
+    // The heat equation's 154 K: counted twice, with a linear head.
+    let config = FnoConfig { n_layers: 6, head: Head::Linear, ..FnoConfig::default() };
+    let line = shape(1, &[256]);
+    assert_eq!(Fno::new(&config, &line, &line, 1, &device, DType::F32).unwrap().num_parameters(), 153_921);
+    // Table 5's residual network has 295 K, whatever the paper prints.
+    let count = |config: AnyModelConfig, from: &FieldShape, to: &FieldShape| {
+        let model = config.build(from, to, 1, &device, DType::F32).unwrap();
+        assert_eq!(model.num_parameters(), model.num_params());
+        model.num_parameters()
+    };
+    assert_eq!(count(AnyModelConfig::ResNet(ResNetConfig::default()), &one, &one), 64 * 2 + 8 * 36_928 / 2 + 65);
+    // Green Learning: 83 073 are those of G without its activations, which have 42.
+    let config = GreenLearningConfig { hidden_channels: 128, n_layers: 6, homogeneous: false };
+    assert_eq!(count(AnyModelConfig::GreenLearning(config), &line, &line), 83_073 + 42);
+    let config = DeepOnetConfig { hidden_channels: 192, n_layers: 4 };
+    assert_eq!(
+        count(AnyModelConfig::DeepOnet(config), &line, &line),
+        257 * 192 + 3 * 193 * 192 + 2 * 192 + 3 * 193 * 192 + 1
+    );
+}
+
+#[test]
+fn every_model_maps_every_dimension() {
+    let device = Device::flex();
+    for grid in [vec![9], vec![8, 7], vec![6, 8, 6]] {
+        let (input, output) = (shape(2, &grid), shape(3, &grid));
+        for config in small() {
+            let model = build(&config, &input, &output, &device);
+            let y = model.forward(field(2, &input, &device));
+            assert_eq!(y.dims(), [2, 3, output.points()], "{config:?}");
+            assert!(y.into_data().iter::<f64>().all(f64::is_finite));
+            // Samples of a batch do not know of each other.
+            let x = field(2, &input, &device);
+            let alone = model.forward(x.clone().narrow(0, 1, 1));
+            let error = (model.forward(x).narrow(0, 1, 1) - alone).abs().max().into_scalar::<f64>();
+            assert!(error < 1e-12, "{config:?}: {error}");
+        }
+    }
+}
+
+/// The derivative along a direction, from the gradient.
+struct Along<'a> {
+    gradients: Gradients,
+    direction: std::slice::Iter<'a, Vec<f64>>,
+    sum: f64,
+}
+
+impl ModuleVisitor for Along<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let direction = self.direction.next().unwrap();
+        let gradient = param.val().grad(&self.gradients).expect("the loss depends on every parameter");
+        self.sum += gradient.into_data().iter::<f64>().zip(direction).map(|(g, d)| g * d).sum::<f64>();
+    }
+}
+
+#[test]
+fn gradients_are_those_of_central_differences() {
+    let device = Device::flex().autodiff();
+    for grid in [vec![7], vec![6, 6]] {
+        let shape = shape(1, &grid);
+        for config in small() {
+            let model = build(&config, &shape, &shape, &device);
+            let x = field(2, &shape, &device);
+            let weights = field(2, &shape, &device).mul_scalar(0.7).sin();
+            let loss = |model: &AnyModel| (model.forward(x.clone()) * weights.clone()).sum();
+            let values = parameters::export(&model);
+            let direction: Vec<Vec<f64>> = values
+                .iter()
+                .map(|p| (0..p.data.num_elements()).map(|i| (0.9 * i as f64 + p.name.len() as f64).cos()).collect())
+                .collect();
+            let moved = |step: f64| {
+                let tensors = values.iter().zip(&direction).map(|(p, d)| {
+                    let moved: Vec<f64> = p.data.iter::<f64>().zip(d).map(|(x, d)| x + step * d).collect();
+                    parameters::NamedTensor {
+                        name: p.name.clone(),
+                        data: TensorData::new(moved, p.data.shape().clone()),
+                    }
+                });
+                loss(&parameters::import(build(&config, &shape, &shape, &device), tensors.collect()).unwrap())
+                    .into_scalar::<f64>()
+            };
+            let step = 1e-5;
+            let difference = (moved(step) - moved(-step)) / (2.0 * step);
+            let mut along = Along { gradients: loss(&model).backward(), direction: direction.iter(), sum: 0.0 };
+            model.visit(&mut along);
+            let exact = along.sum;
+            assert!((difference - exact).abs() < 1e-7 * (1.0 + exact.abs()), "{config:?}: {difference} {exact}");
+        }
+    }
+}
+
+#[test]
+fn an_operator_without_grid_commutes_with_translations() {
+    let device = Device::flex();
+    let shape = shape(1, &[8, 6]);
+    let config = FnoConfig {
+        n_modes: serde_json::from_str("3").unwrap(),
+        hidden_channels: 4,
+        n_layers: 2,
+        grid: false,
+        ..FnoConfig::default()
+    };
+    let model = build(&AnyModelConfig::Fno(config), &shape, &shape, &device);
+    let shifted = |x: Tensor<3>| {
+        let x = x.reshape([8, 6]);
+        let rows = Tensor::cat(vec![x.clone().narrow(0, 5, 3), x.narrow(0, 0, 5)], 0);
+        Tensor::cat(vec![rows.clone().narrow(1, 4, 2), rows.narrow(1, 0, 4)], 1).reshape([1, 1, 48])
+    };
+    let x = field(1, &shape, &device);
+    let error = (model.forward(shifted(x.clone())) - shifted(model.forward(x))).abs().max().into_scalar::<f64>();
+    assert!(error < 1e-12, "{error}");
+}
+
+#[test]
+fn the_green_function_is_applied_as_an_integral() {
+    // Without the homogeneous part the model is linear in f.
+    let device = Device::flex();
+    let shape = shape(1, &[12]);
+    let config = GreenLearningConfig { hidden_channels: 6, n_layers: 2, homogeneous: false };
+    let model = build(&AnyModelConfig::GreenLearning(config), &shape, &shape, &device);
+    let (f, g) = (field(1, &shape, &device), field(1, &shape, &device).cos());
+    let sum = model.forward(f.clone().mul_scalar(2.0) - g.clone());
+    let error = (sum - (model.forward(f).mul_scalar(2.0) - model.forward(g))).abs().max().into_scalar::<f64>();
+    assert!(error < 1e-13, "{error}");
+}
+
+#[test]
+fn a_file_gives_the_same_model_and_refuses_what_does_not_fit() {
+    let device = Device::flex();
+    let folder = tempfile::tempdir().unwrap();
+    let shape = shape(1, &[6, 6]);
+    for config in small() {
+        let model = build(&config, &shape, &shape, &device);
+        let path = folder.path().join("model.safetensors");
+        let scale = || Normalizer::new(vec![0.1], vec![1.7]).unwrap();
+        let normalizers = Normalizers { input: scale(), output: scale() };
+        model_file::save(&path, &model, &normalizers, Precision::F64).unwrap();
+        let loaded = model_file::load(&path, &device).unwrap().model;
+        assert_eq!(loaded.config(), config);
+        let x = field(1, &shape, &device);
+        assert_eq!(loaded.forward(x.clone()).into_data(), model.forward(x).into_data());
+        // A header that promises more than the file holds.
+        let bytes = std::fs::read(&path).unwrap();
+        let text = String::from_utf8_lossy(&bytes[8..]).into_owned();
+        let key = "\\\"hidden_channels\\\":";
+        let at = 8 + text.find(key).unwrap() + key.len();
+        let mut hostile = bytes.clone();
+        hostile[at] = b'9';
+        std::fs::write(&path, hostile).unwrap();
+        let message = model_file::load(&path, &device).unwrap_err().to_string();
+        assert!(message.contains("numbers, the configuration needs"), "{message}");
+    }
+}
+
+#[test]
+fn what_cannot_be_is_refused_with_the_name_of_the_field() {
+    let device = Device::flex();
+    let (line, other, large) = (shape(1, &[16]), shape(1, &[17]), shape(1, &[64, 64]));
+    let refused = |config: AnyModelConfig, from: &FieldShape, to: &FieldShape| {
+        let message = config.build(from, to, 1, &device, DType::F32).err().expect("a refusal").to_string();
+        assert!(!message.contains('\n'));
+        message
+    };
+    let modes = |modes: &str| {
+        AnyModelConfig::Fno(FnoConfig { n_modes: serde_json::from_str(modes).unwrap(), ..FnoConfig::default() })
+    };
+    assert!(refused(modes("10"), &line, &line).contains("model.n_modes"));
+    assert!(refused(modes("0"), &line, &line).contains("model.n_modes"));
+    assert!(refused(modes("[4, 4]"), &line, &line).contains("the data have 1 axes"));
+    for kind in ["fno", "resnet", "fact-former"] {
+        assert!(refused(AnyModelConfig::of_kind(kind).unwrap(), &line, &other).contains("must be the same"));
+    }
+    let odd = ResNetConfig { hidden_channels: 4, n_layers: 3 };
+    assert!(refused(AnyModelConfig::ResNet(odd), &line, &line).contains("model.n_layers = 3"));
+    let wide =
+        AnyModelConfig::GreenLearning(GreenLearningConfig { hidden_channels: 128, ..GreenLearningConfig::default() });
+    assert!(refused(wide, &large, &large).contains("all pairs of points"));
+    for kind in MODEL_KINDS {
+        let config = AnyModelConfig::of_kind(kind).unwrap();
+        assert!(config.validate().is_ok());
+    }
+    let none = AnyModelConfig::NeuralHss(ModelConfig { depth: 0, ..ModelConfig::default() });
+    assert!(refused(none, &line, &line).contains("model.depth"));
+}
