@@ -22,7 +22,7 @@ fn counted(format: &str, n: usize) -> Result<(usize, usize, Certificate), Matrix
     Ok(match format {
         "hss" => {
             let options = SkeletonOptions { symmetric: true, check_rows: 64, failure: 0.01, ..Default::default() };
-            let (h, certificate) = Hss::from_entries(&entries, &tree, &tree, &accuracy, &options)?;
+            let (h, certificate) = Hss::from_entries(&entries, &tree, &tree, accuracy, &options)?;
             (h.stored(), h.multiply_adds(), certificate)
         }
         "h2" => {

@@ -119,7 +119,9 @@ impl<T: Scalar> AdaptiveBlocks<T> {
             Partition { matrix: &inside, rows, cols, density: tolerance / count.sqrt(), cap: accuracy.rank_cap() };
         let (_, leaves) = partition.best(0, 0, 0);
         let out = Self { rows: rows.clone(), cols: cols.clone(), leaves };
-        let spent = out.leaves.iter().map(|leaf| leaf.error).fold(0.0, f64::hypot);
+        // Each sum rounds.
+        let rounding = 1.0 + f64::EPSILON * (out.leaves.len() + 4) as f64;
+        let spent = rounding * out.leaves.iter().map(|leaf| leaf.error).fold(0.0, f64::hypot);
         let norm = out.leaves.iter().map(AdaptiveLeaf::norm).fold(0.0, f64::hypot);
         let bound = Bound::proven(spent);
         let certificate = Certificate {
@@ -252,8 +254,9 @@ impl<T: Scalar> Partition<'_, T> {
             (LowRank::zero(s.len(), t.len()), norm_frobenius(block))
         } else {
             let (low, _) = LowRank::from_dense(block, tolerance);
-            // With the rounding errors of the residual.
-            let rounding = 2.0 * T::EPSILON * norm_frobenius(block);
+            // With the rounding errors of the residual: those of a product of this rank, and of the sum of its squares.
+            let rounding = T::EPSILON
+                * (4.0 * ((low.rank() + 1) as f64).sqrt() * norm_frobenius(block) + entries as f64 * tolerance);
             let error = distance(low.to_dense().as_ref(), block) + rounding;
             (low, error)
         };

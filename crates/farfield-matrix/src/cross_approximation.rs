@@ -68,39 +68,21 @@ pub(crate) fn cross_approximation<T: Scalar>(
     Ok(Some(LowRank { u, v }.truncated_by(|norm| RECOMPRESS * tolerance(norm)).0))
 }
 
-/// The sum of squared errors at `count` random places of a block.
-pub(crate) fn sampled_error<T: Scalar>(
-    entries: &dyn Entries<T>,
-    rows: &[usize],
-    cols: &[usize],
-    low: &LowRank<T>,
-    count: usize,
-    rng: &mut ChaCha8Rng,
-) -> Result<f64, MatrixError> {
-    let places = Places::random(rows.len(), cols.len(), count, rng);
-    let exact = places.entries(&*entries.block_of(rows, cols), rows, cols)?;
-    let approximate = places.products((0..low.rank()).map(|l| (low.u.col_as_slice(l), low.v.col_as_slice(l))));
-    Ok(exact.iter().zip(&approximate).map(|(x, y)| (x.to_f64() - y).powi(2)).sum())
-}
-
-/// Random places of a block.
-struct Places {
-    rows: Vec<usize>,
-    cols: Vec<usize>,
+/// Places of a block.
+pub(crate) struct Places {
+    pub rows: Vec<usize>,
+    pub cols: Vec<usize>,
 }
 
 impl Places {
-    fn random(m: usize, n: usize, count: usize, rng: &mut ChaCha8Rng) -> Self {
-        let mut places = Self { rows: Vec::with_capacity(count), cols: Vec::with_capacity(count) };
-        for _ in 0..count {
-            places.rows.push(rng.random_range(0..m));
-            places.cols.push(rng.random_range(0..n));
-        }
-        places
+    /// So many places, as `draw` gives them.
+    pub fn drawn(count: usize, mut draw: impl FnMut() -> (usize, usize)) -> Self {
+        let (rows, cols) = (0..count).map(|_| draw()).unzip();
+        Self { rows, cols }
     }
 
     /// The entries there, of a block with these rows and columns in the user's order.
-    fn entries<T: Scalar>(
+    pub fn entries<T: Scalar>(
         &self,
         block: &dyn BlockEntries<T>,
         rows: &[usize],
@@ -118,7 +100,7 @@ impl Places {
     }
 
     /// The entries there of the sum of the outer products of `crosses`.
-    fn products<'a, T: Scalar>(&self, crosses: impl Iterator<Item = (&'a [T], &'a [T])>) -> Vec<f64> {
+    pub fn products<'a, T: Scalar>(&self, crosses: impl Iterator<Item = (&'a [T], &'a [T])>) -> Vec<f64> {
         let mut sums = vec![0.0; self.rows.len()];
         for (u, v) in crosses {
             for ((sum, &i), &j) in sums.iter_mut().zip(&self.rows).zip(&self.cols) {
@@ -254,7 +236,7 @@ impl<'a, T: Scalar> Cross<'a, T> {
         // Mean squares of the errors at random places, in random rows and in random columns, and the worst error with its row.
         let mut estimates = [0.0f64; 3];
         let mut worst = (0.0f64, 0);
-        let sample = Places::random(m, n, places, &mut self.rng);
+        let sample = Places::drawn(places, || (self.rng.random_range(0..m), self.rng.random_range(0..n)));
         let exact = sample.entries(&*self.block, self.rows, self.cols)?;
         let sums = sample.products(self.u.chunks_exact(m).zip(self.v.chunks_exact(n)));
         for ((&i, exact), sum) in sample.rows.iter().zip(exact).zip(sums) {

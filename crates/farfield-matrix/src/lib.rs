@@ -80,6 +80,7 @@ mod operator;
 mod points;
 mod random;
 pub mod rank_growth;
+mod sampled_error;
 mod scalar;
 
 pub use accuracy::Accuracy;

@@ -21,11 +21,11 @@ fn builds_and_factors_never_ask_faer_for_its_threads() {
     let tree = Arc::new(ClusterTree::bisection(n, 20).unwrap());
     let accuracy = Accuracy::relative(1e-8).unwrap();
 
-    let (hss, _) = Hss::from_dense_on(&a, &tree, &tree, &accuracy).unwrap();
+    let (hss, _) = Hss::from_dense_on(&a, &tree, &tree, accuracy).unwrap();
     hss.ulv().unwrap();
-    Hss::from_products(&a, &tree, &tree, &accuracy, &ProductOptions::default()).unwrap();
+    Hss::from_products(&a, &tree, &tree, accuracy, &ProductOptions::default()).unwrap();
     let symmetric = SkeletonOptions { symmetric: true, ..SkeletonOptions::default() };
-    Hss::from_entries(&a, &tree, &tree, &accuracy, &symmetric).unwrap().0.cholesky(1e-12).unwrap();
+    Hss::from_entries(&a, &tree, &tree, accuracy, &symmetric).unwrap().0.cholesky(1e-12).unwrap();
 
     let (hodlr, _) = Hodlr::from_dense(&a, tree.clone(), accuracy).unwrap();
     hodlr.factor().unwrap();
@@ -35,11 +35,11 @@ fn builds_and_factors_never_ask_faer_for_its_threads() {
     let boxes = Arc::new(ClusterTree::geometric(&points, 20, Splitting::Median).unwrap());
     let options = HMatrixOptions::new(accuracy);
     let (h, _) = HMatrix::build(&a, &boxes, &boxes, Admissibility::Strong { eta: 1.0 }, &options).unwrap();
-    h.lu(&accuracy, 0).unwrap();
-    h.cholesky(&accuracy, 0).unwrap();
+    h.lu(accuracy, 0).unwrap();
+    h.cholesky(accuracy, 0).unwrap();
 
     let kernel: Kernel = "exponential:0.3".parse().unwrap();
     let kernel = KernelMatrix::<f64>::new(kernel, points.clone(), points, AtZero::Formula).unwrap();
     H2Matrix::from_kernel(&kernel, &H2Options { leaf_size: 20, ..H2Options::new(accuracy) }).unwrap();
-    AdaptiveBlocks::from_dense(&a, &tree, &tree, &accuracy).unwrap();
+    AdaptiveBlocks::from_dense(&a, &tree, &tree, accuracy).unwrap();
 }

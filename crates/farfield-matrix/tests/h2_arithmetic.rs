@@ -62,7 +62,7 @@ fn recompression_meets_its_tolerance_and_finds_small_ranks() {
                 let full = h.to_dense();
                 let mut stored = usize::MAX;
                 for tolerance in [1e-12, 1e-6, 1e-3, 1e-1] {
-                    let (small, certificate) = h.recompress(&relative(tolerance)).unwrap();
+                    let (small, certificate) = h.recompress(relative(tolerance)).unwrap();
                     let error = distance(&small.to_dense(), &full);
                     let context = format!("{} x {}, {basis:?}, {storage:?}, {tolerance}", rows.len(), cols.len());
                     assert_eq!(certificate.frobenius.confidence, Confidence::Proven);
@@ -85,7 +85,7 @@ fn interpolation_has_larger_ranks_than_needed() {
     let points = cloud(2, 900, 1);
     let chebyshev = H2Options { basis: H2Basis::Chebyshev, ..options(1e-5) };
     let h: H2Matrix<f64> = build("log", &points, &points, &chebyshev);
-    let (small, _) = h.recompress(&relative(1e-5)).unwrap();
+    let (small, _) = h.recompress(relative(1e-5)).unwrap();
     let most = |h: &H2Matrix<f64>| h.ranks().iter().map(|l| l.max).max().unwrap();
     assert!(2 * most(&small) < most(&h), "{} of {}", most(&small), most(&h));
 }
@@ -113,7 +113,7 @@ fn sums_keep_their_tolerance() {
             let (a, b) = (build("inverse", left), build("exponential:0.3", right).scale(2.0).unwrap());
             let exact = plus(&a.to_dense(), &b.to_dense(), 1.0);
             for tolerance in [1e-10, 1e-5, 1e-2] {
-                let (sum, certificate) = a.add(&b, &relative(tolerance)).unwrap();
+                let (sum, certificate) = a.add(&b, relative(tolerance)).unwrap();
                 let error = distance(&sum.to_dense(), &exact);
                 let bound = certificate.frobenius.value;
                 assert!(
@@ -132,14 +132,14 @@ fn a_symmetric_sum_stays_a_half_and_an_unsymmetric_one_does_not() {
     let (u, v) = (matrix(400, 3, 1), matrix(400, 3, 2));
     let product = |u: &Matrix<f64>, v: &Matrix<f64>| u.apply(&v.transpose()).unwrap();
     for (left, right) in [(&u, &u), (&u, &v)] {
-        let (updated, certificate) = h.add_low_rank(left, right, &relative(1e-9)).unwrap();
+        let (updated, certificate) = h.add_low_rank(left, right, relative(1e-9)).unwrap();
         let exact = plus(&h.to_dense(), &product(left, right), 1.0);
         let error = distance(&updated.to_dense(), &exact);
         assert!(error <= certificate.frobenius.value && error <= 1e-9 * exact.norm_frobenius());
         let half = updated.block_counts() == h.block_counts();
         assert_eq!(half, left == right);
         // Half and whole together.
-        let (again, _) = updated.add(&h, &relative(1e-9)).unwrap();
+        let (again, _) = updated.add(&h, relative(1e-9)).unwrap();
         let exact = plus(&exact, &h.to_dense(), 1.0);
         assert!(distance(&again.to_dense(), &exact) <= 2e-9 * exact.norm_frobenius());
     }
@@ -151,18 +151,18 @@ fn low_rank_updates_of_rectangular_matrices() {
     let h: H2Matrix<f64> = build("log", &rows, &cols, &H2Options { storage: H2Storage::Recomputed, ..options(1e-6) });
     for k in [0, 1, 4] {
         let (u, v) = (matrix(300, k, 1), matrix(410, k, 2));
-        let (updated, certificate) = h.add_low_rank(&u, &v, &relative(1e-10)).unwrap();
+        let (updated, certificate) = h.add_low_rank(&u, &v, relative(1e-10)).unwrap();
         let exact = plus(&h.to_dense(), &u.apply(&v.transpose()).unwrap(), 1.0);
         let error = distance(&updated.to_dense(), &exact);
         assert!(error <= certificate.frobenius.value && error <= 1e-10 * exact.norm_frobenius(), "{error:e}");
     }
     let accuracy = relative(1e-3);
-    assert!(matches!(h.add_low_rank(&matrix(299, 1, 0), &matrix(410, 1, 0), &accuracy), Err(MatrixError::Rows { .. })));
-    let uneven = h.add_low_rank(&matrix(300, 1, 0), &matrix(410, 2, 0), &accuracy);
+    assert!(matches!(h.add_low_rank(&matrix(299, 1, 0), &matrix(410, 1, 0), accuracy), Err(MatrixError::Rows { .. })));
+    let uneven = h.add_low_rank(&matrix(300, 1, 0), &matrix(410, 2, 0), accuracy);
     assert!(matches!(uneven, Err(MatrixError::Shapes { .. })));
     let mut nan = matrix(300, 1, 0);
     nan[(7, 0)] = f64::NAN;
-    assert!(matches!(h.add_low_rank(&nan, &matrix(410, 1, 0), &accuracy), Err(MatrixError::Entry { row: 7, .. })));
+    assert!(matches!(h.add_low_rank(&nan, &matrix(410, 1, 0), accuracy), Err(MatrixError::Entry { row: 7, .. })));
 }
 
 #[test]
@@ -213,18 +213,18 @@ fn cancellation_rank_caps_and_different_blocks_are_errors() {
     let points = cloud(2, 400, 1);
     let h: H2Matrix<f64> = build("inverse", &points, &points, &options(1e-6));
     let minus = h.scale(-1.0).unwrap();
-    assert!(matches!(h.add(&minus, &relative(1e-6)), Err(MatrixError::Tolerance { .. })));
+    assert!(matches!(h.add(&minus, relative(1e-6)), Err(MatrixError::Tolerance { .. })));
     let (zero, certificate) = h.add(&minus, Accuracy::absolute(1e-9 * h.norm_frobenius()).unwrap()).unwrap();
     assert!(zero.to_dense().norm_frobenius() <= certificate.frobenius.value + 1e-9 * h.norm_frobenius());
     assert!(zero.ranks().is_empty());
-    let capped = h.recompress(&relative(1e-8).max_rank(2)).unwrap_err();
+    let capped = h.recompress(relative(1e-8).max_rank(2)).unwrap_err();
     assert!(matches!(capped, MatrixError::Tolerance { .. }) && capped.to_string().contains("rank cap 2"));
     // Below rounding.
-    assert!(matches!(h.recompress(&relative(1e-17)), Err(MatrixError::Tolerance { .. })));
+    assert!(matches!(h.recompress(relative(1e-17)), Err(MatrixError::Tolerance { .. })));
     let other: H2Matrix<f64> = build("inverse", &points, &points, &H2Options { eta: 0.9, ..options(1e-4) });
-    assert!(matches!(h.add(&other, &relative(1e-3)), Err(MatrixError::Tree { .. })));
+    assert!(matches!(h.add(&other, relative(1e-3)), Err(MatrixError::Tree { .. })));
     let median = H2Options { splitting: Splitting::Median, ..options(1e-4) };
-    assert!(matches!(h.add(&build("log", &points, &points, &median), &relative(1e-3)), Err(MatrixError::Tree { .. })));
+    assert!(matches!(h.add(&build("log", &points, &points, &median), relative(1e-3)), Err(MatrixError::Tree { .. })));
 }
 
 #[test]
@@ -232,14 +232,14 @@ fn few_points_and_single_precision() {
     for n in [1, 2, 7, 30] {
         let points = cloud(3, n, 0);
         let h: H2Matrix<f64> = build("inverse", &points, &points, &H2Options { leaf_size: 1, ..options(1e-6) });
-        let (sum, _) = h.add(&h, &relative(1e-8)).unwrap();
+        let (sum, _) = h.add(&h, relative(1e-8)).unwrap();
         assert!(distance(&sum.to_dense(), &h.scale(2.0).unwrap().to_dense()) <= 2e-8 * h.norm_frobenius());
     }
     let points = cloud(2, 400, 1);
     let h: H2Matrix<f32> = build("log", &points, &points, &options(1e-3));
     let full = h.to_dense();
     for tolerance in [1e-2, 1e-4] {
-        let (small, certificate) = h.recompress(&relative(tolerance)).unwrap();
+        let (small, certificate) = h.recompress(relative(tolerance)).unwrap();
         let error = distance(&small.to_dense(), &full);
         assert!(error <= certificate.frobenius.value && error <= tolerance * full.norm_frobenius(), "{error:e}");
     }
@@ -256,7 +256,7 @@ fn proven_certificates_are_never_exceeded_and_are_sharp() {
         let h: H2Matrix<f64> = build(name, &points, &cols, &H2Options { leaf_size: 8, ..options(1e-4) });
         let (u, v) = (matrix(points.len(), 2, seed), matrix(cols.len(), 2, seed + 7));
         let accuracy = relative([1e-2, 1e-4, 1e-7][seed / 4 % 3]);
-        let (made, certificate) = h.add_low_rank(&u, &v, &accuracy).unwrap();
+        let (made, certificate) = h.add_low_rank(&u, &v, accuracy).unwrap();
         let exact = plus(&h.to_dense(), &u.apply(&v.transpose()).unwrap(), 1.0);
         let error = distance(&made.to_dense(), &exact);
         assert!(error <= certificate.frobenius.value, "seed {seed}: {error:e} {:e}", certificate.frobenius.value);
@@ -275,7 +275,7 @@ fn the_same_bits_on_any_number_of_threads() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
             let h: H2Matrix<f64> = build("inverse", &points, &points, &options(1e-5));
-            let (sum, certificate) = h.add(&h, &relative(1e-6)).unwrap();
+            let (sum, certificate) = h.add(&h, relative(1e-6)).unwrap();
             (sum.apply(&matrix(600, 1, 1)).unwrap(), certificate)
         })
     };

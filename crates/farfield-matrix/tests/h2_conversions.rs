@@ -52,7 +52,7 @@ fn a_converted_matrix_can_be_factored() {
     let options = H2Options { leaf_size: 25, ..H2Options::new(relative(1e-8)) };
     let (h2, _) = H2Matrix::from_kernel(&kernel("exponential:0.2", &points, &points), &options).unwrap();
     let h2 = h2.shift(1.0).unwrap();
-    let (lu, _) = HMatrix::from_h2(&h2).lu(&relative(1e-10), 0).unwrap();
+    let (lu, _) = HMatrix::from_h2(&h2).lu(relative(1e-10), 0).unwrap();
     let b = Matrix::from_fn(500, 1, |i, _| (i % 5) as f64);
     let back = h2.apply(&lu.solve(&b).unwrap()).unwrap();
     assert!(distance(&back, &b) <= 1e-7 * b.norm_frobenius());
@@ -75,7 +75,7 @@ fn h_to_h2_within_the_tolerance() {
         let (h, _) = HMatrix::build(&entries, &rows, &cols_tree, admissibility, &options).unwrap();
         let full = h.to_dense();
         for tolerance in [1e-11, 1e-6, 1e-3] {
-            let (h2, certificate) = h.to_h2(&relative(tolerance)).unwrap();
+            let (h2, certificate) = h.to_h2(relative(tolerance)).unwrap();
             let error = distance(&h2.to_dense(), &full);
             let bound = certificate.frobenius.value;
             assert!(error <= bound && bound <= tolerance * full.norm_frobenius(), "{dim}, {tolerance}: {error:e}");
@@ -88,8 +88,8 @@ fn h_to_h2_within_the_tolerance() {
             // There and back.
             assert!(distance(&HMatrix::from_h2(&h2).to_dense(), &h2.to_dense()) <= 1e-13 * full.norm_frobenius());
         }
-        assert!(matches!(h.to_h2(&relative(1e-6).max_rank(1)), Err(MatrixError::Tolerance { .. })));
-        assert!(matches!(h.to_h2(&relative(1e-18)), Err(MatrixError::Tolerance { .. })));
+        assert!(matches!(h.to_h2(relative(1e-6).max_rank(1)), Err(MatrixError::Tolerance { .. })));
+        assert!(matches!(h.to_h2(relative(1e-18)), Err(MatrixError::Tolerance { .. })));
     }
 }
 
@@ -101,7 +101,7 @@ fn nested_bases_take_less_memory() {
     let options = HMatrixOptions::new(relative(1e-8));
     let strong = Admissibility::Strong { eta: 1.0 };
     let (h, _) = HMatrix::build(&kernel("log", &points, &points), &tree, &tree, strong, &options).unwrap();
-    let (h2, _) = h.to_h2(&relative(1e-7)).unwrap();
+    let (h2, _) = h.to_h2(relative(1e-7)).unwrap();
     assert!(10 * h2.stored() < 8 * h.stored(), "{} and {}", h2.stored(), h.stored());
 }
 

@@ -1,43 +1,12 @@
 //! HSS matrices from products alone, against the dense matrices behind them.
 
-mod hss_cases;
+mod cases;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
+use cases::*;
 use farfield_matrix::hss::ProductOptions;
 use farfield_matrix::{Accuracy, ClusterTree, Confidence, Hss, LinearOperator, Matrix, MatrixError};
-use hss_cases::*;
-
-/// Counts the vectors that it multiplies.
-struct Counted<'a> {
-    a: &'a Matrix<f64>,
-    products: AtomicUsize,
-    transposed: AtomicUsize,
-}
-
-impl<'a> Counted<'a> {
-    fn new(a: &'a Matrix<f64>) -> Self {
-        Self { a, products: AtomicUsize::new(0), transposed: AtomicUsize::new(0) }
-    }
-}
-
-impl LinearOperator<f64> for Counted<'_> {
-    fn nrows(&self) -> usize {
-        self.a.nrows()
-    }
-    fn ncols(&self) -> usize {
-        self.a.ncols()
-    }
-    fn apply(&self, x: &Matrix<f64>) -> Result<Matrix<f64>, MatrixError> {
-        self.products.fetch_add(x.ncols(), Ordering::Relaxed);
-        self.a.apply(x)
-    }
-    fn apply_transpose(&self, x: &Matrix<f64>) -> Result<Matrix<f64>, MatrixError> {
-        self.transposed.fetch_add(x.ncols(), Ordering::Relaxed);
-        self.a.apply_transpose(x)
-    }
-}
 
 fn cauchy(m: usize, n: usize) -> Matrix<f64> {
     Matrix::from_fn(m, n, |i, j| 1.0 / ((i as f64 + 0.5) / m as f64 - (j as f64 + 0.21) / n as f64))
@@ -67,14 +36,13 @@ fn every_tolerance_is_met_and_the_certificate_holds() {
             let accuracy = Accuracy::relative(tolerance).unwrap();
             let built = Hss::from_products(&counted, &tree, &tree, accuracy, &ProductOptions::default())
                 .unwrap_or_else(|e| panic!("{name} {tolerance:e}: {e}"));
-            let error = difference(&built.matrix.to_dense(), &a);
+            let error = distance(&built.matrix.to_dense(), &a);
             let bound = built.certificate.frobenius;
             assert!(error <= tolerance * a.norm_frobenius(), "{name} {tolerance:e}: {error:e}");
             assert!(error <= bound.value, "{name} {tolerance:e}: {error:e} above {:e}", bound.value);
             assert!(bound.value <= tolerance * a.norm_frobenius());
             assert!(matches!(bound.confidence, Confidence::Probabilistic { failure } if failure == 1e-6));
-            assert_eq!(counted.products.into_inner(), built.products);
-            assert_eq!(counted.transposed.into_inner(), built.transposed_products);
+            assert_eq!(counted.counts(), (built.products, built.transposed_products));
             let norm = built.matrix.to_dense().norm_frobenius();
             assert!((built.certificate.norm - norm).abs() <= 1e-12 * norm);
         }
@@ -95,7 +63,7 @@ fn an_hss_matrix_comes_back_to_rounding_from_its_minimal_samples() {
         assert!(built.samples <= minimal, "{} {minimal}", built.samples);
         assert_eq!(built.products, built.samples + options.probes);
         assert!(built.matrix.rank() <= rank);
-        assert!(difference(&built.matrix.to_dense(), &a.to_dense()) <= 1e-11 * a.to_dense().norm_frobenius());
+        assert!(distance(&built.matrix.to_dense(), &a.to_dense()) <= 1e-11 * a.to_dense().norm_frobenius());
     }
 }
 
@@ -107,64 +75,14 @@ fn rectangular_matrices_on_unbalanced_trees() {
         let a = random_hss(&mut random, &tree, &tree, |_| (2, 3), 1.0).to_dense();
         let accuracy = Accuracy::relative(1e-9).unwrap();
         let built = Hss::from_products(&a, &tree, &tree, accuracy, &ProductOptions::default()).unwrap();
-        assert!(difference(&built.matrix.to_dense(), &a) <= 1e-9 * a.norm_frobenius());
+        assert!(distance(&built.matrix.to_dense(), &a) <= 1e-9 * a.norm_frobenius());
     }
     let rows = Arc::new(ClusterTree::with_levels(150, 3).unwrap());
     let cols = Arc::new(ClusterTree::with_levels(97, 3).unwrap());
     let a = cauchy(150, 97);
     let accuracy = Accuracy::relative(1e-7).unwrap();
     let built = Hss::from_products(&a, &rows, &cols, accuracy, &ProductOptions::default()).unwrap();
-    assert!(difference(&built.matrix.to_dense(), &a) <= 1e-7 * a.norm_frobenius());
-}
-
-#[test]
-fn bounds_fail_no_more_often_than_stated() {
-    let n = 48;
-    let tree = Arc::new(ClusterTree::bisection(n, 8).unwrap());
-    let a = cauchy(n, n);
-    let accuracy = Accuracy::relative(1e-3).unwrap();
-    let mut ratios: Vec<f64> = (0..300)
-        .map(|seed| {
-            let options = ProductOptions { seed, probes: 4, failure: 0.5, ..ProductOptions::default() };
-            let built = Hss::from_products(&a, &tree, &tree, accuracy, &options).unwrap();
-            built.certificate.frobenius.value / difference(&built.matrix.to_dense(), &a)
-        })
-        .collect();
-    ratios.sort_by(f64::total_cmp);
-    let failures = ratios.iter().filter(|r| **r < 1.0).count();
-    assert!(failures <= 150, "{failures} of 300");
-    assert!(ratios[150] < 10.0, "the median bound is {} times the error", ratios[150]);
-}
-
-/// Solves with the second-difference matrix: an operator that has no entries to ask for.
-struct Poisson(usize);
-
-impl LinearOperator<f64> for Poisson {
-    fn nrows(&self) -> usize {
-        self.0
-    }
-    fn ncols(&self) -> usize {
-        self.0
-    }
-    fn apply(&self, x: &Matrix<f64>) -> Result<Matrix<f64>, MatrixError> {
-        let mut out = x.clone();
-        for j in 0..x.ncols() {
-            let u = out.col_mut(j);
-            let mut pivots = vec![2.0; u.len()];
-            for i in 1..u.len() {
-                pivots[i] = 2.0 - 1.0 / pivots[i - 1];
-                u[i] += u[i - 1] / pivots[i - 1];
-            }
-            for i in (0..u.len()).rev() {
-                let next = if i + 1 < u.len() { u[i + 1] } else { 0.0 };
-                u[i] = (u[i] + next) / pivots[i];
-            }
-        }
-        Ok(out)
-    }
-    fn apply_transpose(&self, x: &Matrix<f64>) -> Result<Matrix<f64>, MatrixError> {
-        self.apply(x)
-    }
+    assert!(distance(&built.matrix.to_dense(), &a) <= 1e-7 * a.norm_frobenius());
 }
 
 #[test]
@@ -177,7 +95,7 @@ fn a_black_box_solver_needs_as_many_products_at_any_size() {
         assert!(built.matrix.rank() <= 3, "{}", built.matrix.rank());
         let x = gaussian(&mut rng(3), n, 2);
         let y = Poisson(n).apply(&x).unwrap();
-        assert!(difference(&y, &built.matrix.apply(&x).unwrap()) <= 1e-7 * y.norm_frobenius());
+        assert!(distance(&y, &built.matrix.apply(&x).unwrap()) <= 1e-7 * y.norm_frobenius());
     }
 }
 
@@ -199,7 +117,7 @@ fn a_rank_that_is_too_small_is_an_error() {
     let loose = Accuracy::relative(1e-6).unwrap();
     assert!(Hss::from_products(&noise, &tree, &tree, loose.max_rank(5), &ProductOptions::default()).is_err());
     let full = Hss::from_products(&noise, &tree, &tree, loose, &ProductOptions::default()).unwrap();
-    assert!(difference(&full.matrix.to_dense(), &noise) <= 1e-6 * noise.norm_frobenius());
+    assert!(distance(&full.matrix.to_dense(), &noise) <= 1e-6 * noise.norm_frobenius());
 }
 
 struct OneWay(Matrix<f64>, f64);

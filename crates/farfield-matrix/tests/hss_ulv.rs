@@ -1,14 +1,14 @@
 //! Factorisations of HSS matrices: backward errors, determinants and condition numbers against dense ones.
 
-mod hss_cases;
+mod cases;
 
 use std::sync::Arc;
 
+use cases::*;
 use farfield_matrix::hss::ProductOptions;
 use farfield_matrix::{
     Accuracy, ClusterTree, Hss, LinearOperator, Matrix, MatrixError, Nested, condition_1_estimate, norm_1_estimate,
 };
-use hss_cases::*;
 use rand::RngExt;
 
 const BACKWARD: f64 = 1e-13;
@@ -333,7 +333,7 @@ fn least_squares_are_those_of_the_dense_matrix() {
         let solution = a.least_squares().unwrap().solve(&b).unwrap();
         let dense = a.to_dense();
         let expected = dense_least_squares(&dense, &b);
-        let error = difference(&solution.x, &expected) / expected.norm_frobenius();
+        let error = distance(&solution.x, &expected) / expected.norm_frobenius();
         assert!(error <= 1e-10, "{m} x {n}: {error:e}");
         // The residual is orthogonal to the columns, and has the length that was reported.
         let y = a.apply(&solution.x).unwrap();
@@ -367,7 +367,7 @@ fn least_squares_of_unbalanced_trees_and_dependent_columns() {
         let b = right_hand_sides(120);
         let x = a.least_squares().unwrap().solve(&b).unwrap().x;
         let expected = dense_least_squares(&a.to_dense(), &b);
-        assert!(difference(&x, &expected) <= 1e-10 * expected.norm_frobenius());
+        assert!(distance(&x, &expected) <= 1e-10 * expected.norm_frobenius());
         let projector = diagonal(&cols, |i| f64::from(u8::from(i != 11)));
         let dependent = a.multiply(&projector).unwrap().least_squares();
         assert!(matches!(dependent, Err(MatrixError::Singular { .. })));

@@ -1,13 +1,13 @@
 //! Krylov solvers on systems with known solutions, plain and preconditioned by factorisations of HSS approximations.
 
-mod hss_cases;
+mod cases;
 
 use std::sync::Arc;
 
+use cases::*;
 use farfield_matrix::hss::ProductOptions;
 use farfield_matrix::krylov::{KrylovOptions, KrylovSolution, bicgstab, conjugate_gradients, gmres};
 use farfield_matrix::{Accuracy, ClusterTree, Hss, LinearOperator, Matrix, MatrixError};
-use hss_cases::*;
 
 type Solver = fn(
     &dyn LinearOperator<f64>,
@@ -20,7 +20,7 @@ const SOLVERS: [(&str, Solver); 3] = [("CG", conjugate_gradients), ("GMRES", gmr
 
 fn relative_residual(a: &dyn LinearOperator<f64>, x: &[f64], b: &[f64]) -> f64 {
     let b = Matrix::from_vector(b);
-    difference(&b, &a.apply(&Matrix::from_vector(x)).unwrap()) / b.norm_frobenius()
+    distance(&b, &a.apply(&Matrix::from_vector(x)).unwrap()) / b.norm_frobenius()
 }
 
 /// exp(-|i - j| / length) + shift: symmetric positive definite, condition number about 2 length / shift.

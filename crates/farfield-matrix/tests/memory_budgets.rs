@@ -41,15 +41,15 @@ fn builds() -> Vec<Build> {
         ("HODLR of products", Box::new(|a| Ok(Hodlr::from_products(&dense(), tree(), a, 1)?.0.memory_bytes()))),
         (
             "HSS of a dense matrix",
-            Box::new(|a| Ok(Hss::from_dense_on(&dense(), &tree(), &tree(), &a)?.0.memory_bytes())),
+            Box::new(|a| Ok(Hss::from_dense_on(&dense(), &tree(), &tree(), a)?.0.memory_bytes())),
         ),
         (
             "HSS of entries",
-            Box::new(move |a| Ok(Hss::from_entries(&entries(), &tree(), &tree(), &a, &skeletons)?.0.memory_bytes())),
+            Box::new(move |a| Ok(Hss::from_entries(&entries(), &tree(), &tree(), a, &skeletons)?.0.memory_bytes())),
         ),
         (
             "HSS of products",
-            Box::new(move |a| Ok(Hss::from_products(&dense(), &tree(), &tree(), &a, &sketch)?.matrix.memory_bytes())),
+            Box::new(move |a| Ok(Hss::from_products(&dense(), &tree(), &tree(), a, &sketch)?.matrix.memory_bytes())),
         ),
         (
             "H",
@@ -87,7 +87,7 @@ fn nothing_is_asked_for_when_the_leaves_alone_are_too_large() {
     let never = EntryFn::new(N, N, |_, _| -> f64 { panic!("an entry was asked for") });
     let accuracy = Accuracy::relative(1e-4).unwrap().memory_budget(8 * N);
     assert!(matches!(Hodlr::from_entries(&never, tree(), accuracy, 0), Err(MatrixError::Memory { .. })));
-    let hss = Hss::from_entries(&never, &tree(), &tree(), &accuracy, &SkeletonOptions::default());
+    let hss = Hss::from_entries(&never, &tree(), &tree(), accuracy, &SkeletonOptions::default());
     assert!(matches!(hss, Err(MatrixError::Memory { .. })));
     let h2 = H2Matrix::from_entries(&never, tree(), tree(), &H2Options::new(accuracy));
     assert!(matches!(h2, Err(MatrixError::Memory { .. })));
@@ -97,10 +97,10 @@ fn nothing_is_asked_for_when_the_leaves_alone_are_too_large() {
 fn recompressions_sums_and_conversions_keep_to_it_too() {
     let (exact, coarse) = (Accuracy::relative(1e-10).unwrap(), Accuracy::relative(1e-3).unwrap());
     let hodlr = Hodlr::from_dense(&dense(), tree(), exact).unwrap().0;
-    let hss = Hss::from_dense_on(&dense(), &tree(), &tree(), &exact).unwrap().0;
+    let hss = Hss::from_dense_on(&dense(), &tree(), &tree(), exact).unwrap().0;
     let strong = Admissibility::Strong { eta: 2.0 };
     let h = HMatrix::build(&entries(), &tree(), &tree(), strong, &HMatrixOptions::new(exact)).unwrap().0;
-    let h2 = h.to_h2(&exact).unwrap().0;
+    let h2 = h.to_h2(exact).unwrap().0;
     let operations: Vec<Build> = vec![
         (
             "HODLR",
@@ -110,30 +110,30 @@ fn recompressions_sums_and_conversions_keep_to_it_too() {
             }),
         ),
         ("HODLR sum", Box::new(move |x| Ok(hodlr.add(&hodlr, x)?.0.memory_bytes()))),
-        ("HSS", Box::new(move |x| Ok(hss.recompress(&x)?.0.memory_bytes()))),
+        ("HSS", Box::new(move |x| Ok(hss.recompress(x)?.0.memory_bytes()))),
         (
             "H",
             Box::new({
                 let a = h.clone();
-                move |x| Ok(a.recompress(&x)?.0.memory_bytes())
+                move |x| Ok(a.recompress(x)?.0.memory_bytes())
             }),
         ),
         (
             "H sum",
             Box::new({
                 let a = h.clone();
-                move |x| Ok(a.add(&a, &x)?.0.memory_bytes())
+                move |x| Ok(a.add(&a, x)?.0.memory_bytes())
             }),
         ),
-        ("H to H2", Box::new(move |x| Ok(h.to_h2(&x)?.0.memory_bytes()))),
+        ("H to H2", Box::new(move |x| Ok(h.to_h2(x)?.0.memory_bytes()))),
         (
             "H2",
             Box::new({
                 let a = h2.clone();
-                move |x| Ok(a.recompress(&x)?.0.memory_bytes())
+                move |x| Ok(a.recompress(x)?.0.memory_bytes())
             }),
         ),
-        ("H2 sum", Box::new(move |x| Ok(h2.add(&h2, &x)?.0.memory_bytes()))),
+        ("H2 sum", Box::new(move |x| Ok(h2.add(&h2, x)?.0.memory_bytes()))),
     ];
     for (name, operation) in operations {
         let bytes = operation(coarse).unwrap();

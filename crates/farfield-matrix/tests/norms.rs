@@ -34,7 +34,7 @@ fn two_norms_of_every_format() {
         let (a, tree) = (entries(n, 0.1), tree(n));
         let accuracy = relative(1e-6);
         let hodlr = Hodlr::from_entries(&a, tree.clone(), accuracy, 0).unwrap().0;
-        let hss = Hss::from_entries(&a, &tree, &tree, &accuracy, &SkeletonOptions::default()).unwrap().0;
+        let hss = Hss::from_entries(&a, &tree, &tree, accuracy, &SkeletonOptions::default()).unwrap().0;
         let strong = Admissibility::Strong { eta: 2.0 };
         let h = HMatrix::build(&a, &tree, &tree, strong, &HMatrixOptions::new(accuracy)).unwrap().0;
         let h2 = H2Matrix::from_entries(&a, tree.clone(), tree.clone(), &H2Options::new(accuracy)).unwrap().0;
@@ -63,7 +63,7 @@ fn condition_numbers_from_every_factorisation() {
         let (a, tree) = (entries(n, diagonal), tree(n));
         let accuracy = relative(1e-11);
         let hodlr = Hodlr::from_entries(&a, tree.clone(), accuracy, 0).unwrap().0;
-        let hss = Hss::from_entries(&a, &tree, &tree, &accuracy, &SkeletonOptions::default()).unwrap().0;
+        let hss = Hss::from_entries(&a, &tree, &tree, accuracy, &SkeletonOptions::default()).unwrap().0;
         let strong = Admissibility::Strong { eta: 2.0 };
         let h = HMatrix::build(&a, &tree, &tree, strong, &HMatrixOptions::new(accuracy)).unwrap().0;
         let (largest, smallest) = extreme_singular_values(&hodlr.to_dense());
@@ -72,7 +72,7 @@ fn condition_numbers_from_every_factorisation() {
             condition_2(&hodlr, &hodlr.factor().unwrap(), 1e-8, 0).unwrap(),
             condition_2(&hss, &hss.ulv().unwrap(), 1e-8, 0).unwrap(),
             condition_2(&hss, &hss.cholesky(1e-8).unwrap(), 1e-8, 0).unwrap(),
-            condition_2(&h, &h.lu(&relative(1e-11), 0).unwrap().0, 1e-8, 0).unwrap(),
+            condition_2(&h, &h.lu(relative(1e-11), 0).unwrap().0, 1e-8, 0).unwrap(),
         ];
         for (k, condition) in found.into_iter().enumerate() {
             assert!((condition - exact).abs() <= 1e-5 * exact, "factorisation {k}: {condition:e} {exact:e}");

@@ -1,11 +1,11 @@
 //! Operators recovered from input/output pairs, and data from which none can be.
 
-mod hss_cases;
+mod cases;
 
 use std::sync::Arc;
 
+use cases::*;
 use farfield_matrix::{ClusterTree, Hss, LinearOperator, Matrix, MatrixError, Nested, RecoverOptions};
-use hss_cases::*;
 
 /// The inverse of the fourth-order five-diagonal second difference `(1, -16, 30, -16, 1) / 12`, by Cholesky factorisation of the band.
 struct FourthOrderPoisson {
@@ -59,7 +59,7 @@ impl LinearOperator<f64> for FourthOrderPoisson {
 fn white_noise_error(h: &Hss<f64>, a: &dyn LinearOperator<f64>) -> f64 {
     let x = gaussian(&mut rng(1234), a.ncols(), 20);
     let y = a.apply(&x).unwrap();
-    difference(&y, &h.apply(&x).unwrap()) / y.norm_frobenius()
+    distance(&y, &h.apply(&x).unwrap()) / y.norm_frobenius()
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn the_five_diagonal_scheme_is_inverted_rightly() {
     let a = FourthOrderPoisson::new(50);
     let five = Matrix::from_fn(50, 50, |i, j| [30.0, -16.0, 1.0, 0.0][i.abs_diff(j).min(3)] / 12.0);
     let x = gaussian(&mut rng(1), 50, 2);
-    assert!(difference(&five.apply(&a.apply(&x).unwrap()).unwrap(), &x) <= 1e-11 * x.norm_frobenius());
+    assert!(distance(&five.apply(&a.apply(&x).unwrap()).unwrap(), &x) <= 1e-11 * x.norm_frobenius());
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn the_poisson_solution_operator_to_1e_10_from_22_pairs() {
                 if n == 256 {
                     let identity = Matrix::identity(n);
                     let dense = recovered.matrix.apply(&identity).unwrap();
-                    let true_error = difference(&a.apply(&identity).unwrap(), &dense);
+                    let true_error = distance(&a.apply(&identity).unwrap(), &dense);
                     assert!(true_error <= recovered.certificate.frobenius.value);
                 }
             }
@@ -303,7 +303,7 @@ fn zero_points_stay_in_place() {
             assert!(recovered.zero_points.iter().all(|&i| zero[i]));
             assert!(recovered.held_out_error <= 1e-10 && white_noise_error(h, &a) <= 1e-10);
             let (dense, exact) = (h.to_dense(), a.apply(&Matrix::identity(n)).unwrap());
-            let gap = difference(&dense, &exact);
+            let gap = distance(&dense, &exact);
             assert!(gap <= recovered.certificate.frobenius.value && gap <= 1e-9 * exact.norm_frobenius());
             for i in (0..n).filter(|&i| zero[i]) {
                 assert!((0..n).all(|j| dense[(i, j)] == 0.0 && dense[(j, i)] == 0.0), "point {i}");

@@ -86,10 +86,10 @@ fn hodlr() {
 
 #[test]
 fn hss() {
-    let a = Hss::from_entries(&entries(), &tree(), &tree(), &accuracy(), &SkeletonOptions::default()).unwrap().0;
+    let a = Hss::from_entries(&entries(), &tree(), &tree(), accuracy(), &SkeletonOptions::default()).unwrap().0;
     let coarse = Accuracy::relative(1e-3).unwrap();
     let updated = a.add_low_rank(&u(), &v()).unwrap().to_dense();
-    check!(&a, updated, a.recompress(&coarse).unwrap(), a.diagonal().unwrap(), a.trace().unwrap());
+    check!(&a, updated, a.recompress(coarse).unwrap(), a.diagonal().unwrap(), a.trace().unwrap());
 }
 
 #[test]
@@ -97,14 +97,14 @@ fn h() {
     let strong = Admissibility::Strong { eta: 2.0 };
     let a = HMatrix::build(&entries(), &tree(), &tree(), strong, &HMatrixOptions::new(accuracy())).unwrap().0;
     let coarse = Accuracy::relative(1e-3).unwrap();
-    let updated = a.add_low_rank(&u(), &v(), &accuracy()).unwrap().0.to_dense();
-    check!(&a, updated, a.recompress(&coarse).unwrap(), a.diagonal(), a.trace().unwrap());
+    let updated = a.add_low_rank(&u(), &v(), accuracy()).unwrap().0.to_dense();
+    check!(&a, updated, a.recompress(coarse).unwrap(), a.diagonal(), a.trace().unwrap());
 }
 
 #[test]
 fn h2() {
     let a = H2Matrix::from_entries(&entries(), tree(), tree(), &H2Options::new(accuracy())).unwrap().0;
     let coarse = Accuracy::relative(1e-3).unwrap();
-    let updated = a.add_low_rank(&u(), &v(), &accuracy()).unwrap().0.to_dense();
-    check!(&a, updated, a.recompress(&coarse).unwrap(), a.diagonal().unwrap(), a.trace().unwrap());
+    let updated = a.add_low_rank(&u(), &v(), accuracy()).unwrap().0.to_dense();
+    check!(&a, updated, a.recompress(coarse).unwrap(), a.diagonal().unwrap(), a.trace().unwrap());
 }

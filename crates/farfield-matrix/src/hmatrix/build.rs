@@ -14,16 +14,8 @@
 //!
 //! # What is known about the error
 //! With [`Compression::Svd`] and with [`Check::Exact`] the residual of each block is computed from all its entries, and rounding is added: proven.
-//! With [`Check::Sampled`] it is estimated from entries at random places that had no part in the construction. Block b of `m n` entries with residual `E`
-//! gives `X_b = (m n / q) sum_{q places} e^2`, with mean `M_b = ||E||_F^2`. Let the residual entries of each block have kurtosis at most `K`: `m n sum e^4 <= K (sum e^2)^2` (1 for entries of one size, 3 for Gaussian ones).
-//! Then the second moments of the terms of `X_b` add up to at most `K M_b^2 / q`, and for independent nonnegative terms (`exp(-x) <= 1 - x + x^2 / 2`)
-//!
-//! ```text
-//! P(sum_b X_b <= (1 - t) M) <= exp(-t^2 M^2 / (2 K sum_b M_b^2 / q)) <= exp(-t^2 q / (2 K)).
-//! ```
-//!
-//! So `M <= sum_b X_b / (1 - t)` with `t = sqrt(2 K ln(1 / failure) / q)`, but for the stated probability. The assumption (K = 16) is the price of not looking at all
-//! entries: no bound from few entries holds for a residual that is zero but for one of them. A block whose own estimate exceeds its tolerance is
+//! With [`Check::Sampled`] that holds for small blocks; in larger ones it is estimated from entries at random places that had no part in the construction:
+//! [`sampled_error`](crate::sampled_error) says how, and what is assumed. A block whose own estimate exceeds its tolerance is
 //! compressed again from all entries, and the others are sampled anew, at new places; failures of the rounds add up to the one stated.
 //!
 //! # Symmetry
@@ -47,18 +39,19 @@ use super::sketch::hash;
 use crate::block_tree::{Admissibility, BlockKind, BlockTree};
 use crate::certificate::{Bound, Certificate};
 use crate::cluster_tree::ClusterTree;
-use crate::cross_approximation::{check_finite, cross_approximation, sampled_error};
+use crate::cross_approximation::{check_finite, cross_approximation};
 use crate::entries::Entries;
 use crate::error::MatrixError;
 use crate::linalg::{distance, norm_frobenius};
 use crate::low_rank::LowRank;
+use crate::sampled_error::{Effort, SquaredError, upper_bound};
 use crate::scalar::Scalar;
 
-/// Largest kurtosis of the residual of a block that the sampled certificate allows for.
-const KURTOSIS: f64 = 16.0;
-
-/// Places sampled in a block; makes `t` of the module comment 0.5 or less.
+/// Places sampled in a block, at least.
 const PLACES: usize = 2048;
+
+/// Blocks of at most so many entries are checked by all of them.
+const SMALL: usize = 4 * PLACES;
 
 /// Times that the blocks are sampled, at most.
 const ROUNDS: usize = 3;
@@ -319,7 +312,7 @@ impl<T: Scalar> Builder<'_, T> {
         let seed = hash(self.options.seed, block as u64);
         match cross_approximation(self.entries, rows, cols, &tolerance, most, seed)? {
             None => self.by_all_entries(block, allowed),
-            Some(low) if check == Check::Exact => {
+            Some(low) if check == Check::Exact || m * n <= SMALL => {
                 let (error, norm) = self.exact_error(block, &low)?;
                 if error > allowed.of(m, n, norm) {
                     return self.by_all_entries(block, allowed);
@@ -396,9 +389,9 @@ impl<T: Scalar> Builder<'_, T> {
         first_round: usize,
     ) -> Result<Bound, MatrixError> {
         let failure = FAILURE / (2 * ROUNDS) as f64;
-        let slack = 1.0 - (2.0 * KURTOSIS * (1.0 / failure).ln() / PLACES as f64).sqrt();
+        let blocks = compressed.iter().filter(|c| c.error.is_none()).count();
         for round in 0..ROUNDS {
-            let estimates: Result<Vec<(f64, bool)>, MatrixError> = far
+            let estimates: Result<Vec<(f64, f64, bool)>, MatrixError> = far
                 .par_iter()
                 .zip(&*compressed)
                 .map(|(&i, c)| match (&c.block, c.error) {
@@ -407,14 +400,19 @@ impl<T: Scalar> Builder<'_, T> {
                         let (m, n) = (rows.len(), cols.len());
                         let seed = hash(hash(self.options.seed, (first_round + round) as u64), i as u64);
                         let mut rng = ChaCha8Rng::seed_from_u64(!seed);
-                        let sum = sampled_error(self.entries, rows, cols, low, PLACES, &mut rng)?;
-                        let estimate = (m * n) as f64 / PLACES as f64 * sum;
                         // Nothing is estimated below the rounding of the comparison itself.
                         let norm = norm_frobenius(low.u.as_ref());
-                        let missed = estimate.sqrt() > allowed.of(m, n, norm).max(rounding::<T>(low.rank(), norm));
-                        Ok((estimate + rounding::<T>(low.rank(), norm).powi(2), missed))
+                        let (allowed, rounding) = (allowed.of(m, n, norm), rounding::<T>(low.rank(), norm));
+                        let effort =
+                            Effort { places: PLACES, failure, blocks, matters: (0.05 * allowed).max(rounding) };
+                        let block = self.entries.block_of(rows, cols);
+                        let found = SquaredError::sampled(&*block, (rows, cols), low, effort, &mut rng)?;
+                        let missed = found.mean.sqrt() > allowed.max(rounding);
+                        // A tenth of what is allowed goes unnoticed.
+                        let floor = (0.1 * allowed).max(rounding);
+                        Ok((found.mean + floor * floor, found.spread, missed))
                     }
-                    (_, error) => Ok((error.unwrap_or(0.0).powi(2), false)),
+                    (_, error) => Ok((error.unwrap_or(0.0).powi(2), 0.0, false)),
                 })
                 .collect();
             let estimates = estimates?;
@@ -423,14 +421,16 @@ impl<T: Scalar> Builder<'_, T> {
                 let sum: f64 = estimates.iter().zip(times).map(|(e, &times)| times as f64 * e.0).sum();
                 return Ok(Bound::proven(sum.sqrt()));
             }
-            if round + 1 == ROUNDS || estimates.iter().all(|(_, missed)| !missed) {
-                let (mut known, mut estimated) = (0.0, 0.0);
-                for ((c, (square, _)), &times) in compressed.iter().zip(&estimates).zip(times) {
+            if round + 1 == ROUNDS || estimates.iter().all(|(_, _, missed)| !missed) {
+                let (mut known, mut estimated, mut spread) = (0.0, 0.0, 0.0);
+                for ((c, (square, of_block, _)), &times) in compressed.iter().zip(&estimates).zip(times) {
                     *(if c.error.is_some() { &mut known } else { &mut estimated }) += times as f64 * square;
+                    spread += (times * times) as f64 * of_block;
                 }
-                return Ok(Bound::probabilistic((known + estimated / slack).sqrt(), FAILURE));
+                let squares = known + upper_bound(estimated, spread, failure);
+                return Ok(Bound::probabilistic(squares.sqrt(), FAILURE));
             }
-            for ((&i, c), (_, missed)) in far.iter().zip(&mut *compressed).zip(estimates) {
+            for ((&i, c), (_, _, missed)) in far.iter().zip(&mut *compressed).zip(estimates) {
                 if missed {
                     *c = self.by_all_entries(i, allowed)?;
                 }

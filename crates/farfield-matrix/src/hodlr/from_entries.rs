@@ -2,9 +2,12 @@
 //!
 //! Leaves are filled; every low-rank block is found by adaptive cross approximation with partial pivoting (Bebendorf & Rjasanow,
 //! Computing 70 (2003)): a row of the residual, its largest entry, the column through it. It stops when a cross is small, and then looks
-//! at rows and columns drawn at random: if their residual is above the tolerance the worst row is the next pivot. What it found is
-//! truncated. The first and the last row and column, where the clusters of a block usually touch, are always looked at: a band that
-//! reaches into the corner of a block that is zero otherwise would be missed by chance. Cost: `O((m + n) r^2)` and `O((m + n) r)` entries a block.
+//! at rows and columns drawn at random: if their residual is above the tolerance the worst row is the next pivot. The first and the last row and column,
+//! where the clusters of a block usually touch, are always looked at: a band that reaches into the corner of a block that is zero otherwise would be missed by chance.
+//! Then entries at random places that had no part in the construction are compared ([`sampled_error`](crate::sampled_error)), from where it goes on if they miss the
+//! tolerance. What it found is truncated. Cost: `O((m + n) r^2)` and `O((m + n) r)` entries a block.
+//!
+//! With `E_b` the error of the crosses of block `b`, measured at the places, and `T_b` that of its truncation, known, `||A - H||_F <= ||T||_F + ||E||_F`, both summed in squares over the blocks.
 
 use std::sync::Arc;
 
@@ -22,13 +25,14 @@ use crate::cluster_tree::ClusterTree;
 use crate::entries::Entries;
 use crate::error::MatrixError;
 use crate::low_rank::LowRank;
+use crate::sampled_error::{Effort, SquaredError, upper_bound};
 use crate::scalar::Scalar;
 
 impl<T: Scalar> Hodlr<T> {
     /// The HODLR matrix with `||A - H||_F` within the accuracy, from `O(n (r log n + m))` entries.
     ///
-    /// The certificate is probabilistic: rows and columns of the residual of every block, drawn at random, stand for all of them. That is
-    /// sound for kernels that are smooth off the diagonal; single large entries in an otherwise small block can be missed.
+    /// The certificate is probabilistic, for blocks of more than a thousand entries: entries at random places stand for all of them, but for a probability of
+    /// 1e-6, unless the error of a block hides in a few places to which nothing that was seen points. Single large entries in an otherwise small block can be missed.
     ///
     /// # Errors
     /// [`MatrixError::Rows`] or [`MatrixError::Shapes`] when the matrix is not square of the order of the tree, [`MatrixError::Entry`] for an
@@ -51,8 +55,10 @@ impl<T: Scalar> Hodlr<T> {
             let first = cluster.children.start;
             places.extend(pairs(cluster.children.len()).map(|(i, j)| (first + i, first + j)));
         }
+        let count = places.len();
         to_accuracy(what, accuracy, 0.8 * guess, |tolerance| {
-            let (mut blocks, mut errors, mut failure) = (Vec::with_capacity(places.len()), Vec::new(), 0.0);
+            let (mut blocks, mut errors) = (Vec::with_capacity(places.len()), Vec::new());
+            let (mut mean, mut spread, mut all_known) = (0.0, 0.0, true);
             let mut bytes = of_leaves;
             // In parts, so that a budget is not exceeded by much.
             for (part, places) in places.chunks(PART).enumerate() {
@@ -62,16 +68,21 @@ impl<T: Scalar> Hodlr<T> {
                         let mut random = ChaCha8Rng::seed_from_u64(seed);
                         random.set_stream(1 + at as u64);
                         let (rows, cols) = (tree.indices(row), tree.indices(col));
-                        compress(a, rows, cols, tolerance * shares[at].sqrt(), accuracy.rank_cap(), &mut random)
+                        let search = Search {
+                            tolerance: tolerance * shares[at].sqrt(),
+                            cap: accuracy.rank_cap(),
+                            blocks: count,
+                        };
+                        search.compress(a, rows, cols, &mut random)
                     })
                     .collect();
                 for block in made {
-                    let (block, error, confidence) = block?;
+                    let (block, error, sampled) = block?;
                     bytes = bytes.saturating_add(block.stored() * size_of::<T>());
                     blocks.push(block);
                     errors.push(error);
-                    if let Confidence::Probabilistic { failure: of_block } = confidence {
-                        failure += of_block;
+                    if let Some(sampled) = sampled {
+                        (mean, spread, all_known) = (mean + sampled.mean, spread + sampled.spread, false);
                     }
                 }
                 accuracy.check_memory(what, bytes)?;
@@ -95,11 +106,10 @@ impl<T: Scalar> Hodlr<T> {
                 });
             }
             let hodlr = Self::assemble(tree.clone(), nodes)?;
-            let confidence = match failure {
-                0.0 => Confidence::Proven,
-                failure => Confidence::Probabilistic { failure: failure.min(1.0) },
-            };
-            let certificate = hodlr.certificate(&errors, 0.0, confidence);
+            let confidence =
+                if all_known { Confidence::Proven } else { Confidence::Probabilistic { failure: FAILURE } };
+            let of_crosses = upper_bound(mean, spread, FAILURE_OF_ROUND).sqrt();
+            let certificate = hodlr.certificate(&errors, of_crosses, confidence);
             Ok((hodlr, certificate))
         })
     }
@@ -128,8 +138,13 @@ fn dense_block<T: Scalar>(
     Ok(Mat::from_fn(rows.len(), cols.len(), |i, j| entries[i + j * rows.len()]))
 }
 
-/// The chance that is stated for one block whose sampled residual is below the tolerance while the whole is not.
-const FAILURE: f64 = 1e-8;
+/// Probability that a certificate does not hold.
+const FAILURE: f64 = 1e-6;
+
+/// Times that a block is sampled at most, in each of the four builds of [`to_accuracy`].
+const ROUNDS: usize = 4;
+
+const FAILURE_OF_ROUND: f64 = FAILURE / (4 * ROUNDS) as f64;
 
 /// Blocks that are compressed before their memory is added up.
 const PART: usize = 1024;
@@ -137,30 +152,78 @@ const PART: usize = 1024;
 /// Blocks of at most so many entries are looked at in full.
 const SMALL: usize = 1024;
 
-/// A block within the tolerance, a bound on its error, and the standing of that bound.
-fn compress<T: Scalar>(
-    a: &(impl Entries<T> + ?Sized),
-    rows: &[usize],
-    cols: &[usize],
+/// Part of the tolerance that crosses may leave, and part above which a block is gone on with.
+const CROSSES: [f64; 2] = [0.2, 0.3];
+
+/// What is asked of one block.
+struct Search {
     tolerance: f64,
     cap: Option<usize>,
-    random: &mut ChaCha8Rng,
-) -> Result<(LowRank<T>, f64, Confidence), MatrixError> {
-    if rows.len() * cols.len() <= SMALL {
-        let block = dense_block(a, rows, cols)?;
-        let (mut blocks, errors) = Candidates::new(vec![Block::Dense(block.as_ref())]).truncate(tolerance, cap);
-        return Ok((blocks.swap_remove(0), errors[0], Confidence::Proven));
+    /// Blocks of the matrix.
+    blocks: usize,
+}
+
+/// A block, the error that is known of it, and what samples say of the rest.
+type Found<T> = (LowRank<T>, f64, Option<SquaredError>);
+
+impl Search {
+    fn compress<T: Scalar>(
+        &self,
+        a: &(impl Entries<T> + ?Sized),
+        rows: &[usize],
+        cols: &[usize],
+        random: &mut ChaCha8Rng,
+    ) -> Result<Found<T>, MatrixError> {
+        let (tolerance, cap) = (self.tolerance, self.cap);
+        let (m, n) = (rows.len(), cols.len());
+        let by_all_entries = || {
+            let block = dense_block(a, rows, cols)?;
+            let (mut blocks, errors) = Candidates::new(vec![Block::Dense(block.as_ref())]).truncate(tolerance, cap);
+            Ok((blocks.swap_remove(0), errors[0], None))
+        };
+        if m * n <= SMALL {
+            return by_all_entries();
+        }
+        let mut cross = Cross { a, rows, cols, u: Vec::new(), v: Vec::new(), used: vec![false; m] };
+        let block = a.block_of(rows, cols);
+        let places = ((1 << 16) / self.blocks.max(1)).clamp(512, 2048);
+        let mut start = m / 2;
+        let mut round = 1;
+        loop {
+            let largest = cross.run(start, CROSSES[0] * tolerance, random)?;
+            if cross.rank() >= cross.most() {
+                return by_all_entries();
+            }
+            let low = LowRank {
+                u: Mat::from_fn(m, cross.rank(), |i, k| cross.u[k * m + i]),
+                v: Mat::from_fn(n, cross.rank(), |j, k| cross.v[k * n + j]),
+            };
+            let rounding = 4.0 * T::EPSILON * ((low.rank() + 1) as f64).sqrt() * largest;
+            let (failure, blocks) = (FAILURE_OF_ROUND, self.blocks);
+            let matters = (0.02 * tolerance).max(rounding);
+            let effort = Effort { places, failure, blocks, matters };
+            let mut found = SquaredError::sampled(&*block, (rows, cols), &low, effort, random)?;
+            let missed = found.mean.sqrt() > (CROSSES[1] * tolerance).max(rounding);
+            if missed && round < ROUNDS {
+                round += 1;
+                start = if cross.used[found.worst] { furthest_unused(&cross.used) } else { found.worst };
+                continue;
+            }
+            let of_crosses = found.mean.sqrt();
+            let (low, lost) = cut(low, (tolerance - 1.5 * of_crosses).max(0.5 * tolerance), cap);
+            if found.spread == 0.0 && found.mean > 0.0 {
+                return Ok((low, lost + of_crosses + rounding, None));
+            }
+            // Nothing is estimated below what was looked for.
+            found.mean += matters * matters;
+            return Ok((low, lost, Some(found)));
+        }
     }
-    let mut cross = Cross { a, rows, cols, u: Vec::new(), v: Vec::new(), used: vec![false; rows.len()] };
-    let sampled = cross.run(0.2 * tolerance, random)?;
-    let (m, n) = (rows.len(), cols.len());
-    let low = LowRank {
-        u: Mat::from_fn(m, cross.rank(), |i, k| cross.u[k * m + i]),
-        v: Mat::from_fn(n, cross.rank(), |j, k| cross.v[k * n + j]),
-    };
-    drop(cross);
-    let (low, lost) = cut(low, (tolerance - 2.0 * sampled).max(0.5 * tolerance), cap);
-    Ok((low, lost + 2.0 * sampled, Confidence::Probabilistic { failure: FAILURE }))
+}
+
+/// An unused row, if there is one.
+fn furthest_unused(used: &[bool]) -> usize {
+    used.iter().position(|used| !used).unwrap_or(0)
 }
 
 /// A cross approximation under construction: `sum_k u_k v_k^T`, the vectors one after the other.
@@ -178,11 +241,19 @@ impl<T: Scalar, E: Entries<T> + ?Sized> Cross<'_, T, E> {
         self.v.len() / self.cols.len()
     }
 
-    /// Adds crosses until they, and the residual in random rows and columns, are below the tolerance. Returns an estimate of the residual.
-    fn run(&mut self, tolerance: f64, random: &mut ChaCha8Rng) -> Result<f64, MatrixError> {
+    /// The rank from which on the dense block is smaller.
+    fn most(&self) -> usize {
         let (m, n) = (self.rows.len(), self.cols.len());
-        let (mut pivot, mut largest) = (m / 2, 0.0f64);
-        while self.rank() < m.min(n) {
+        (m * n).div_ceil(m + n)
+    }
+
+    /// Adds crosses, the first through row `start`, until they, and the residual in random rows and columns, are below the tolerance. Returns the norm of the
+    /// largest cross.
+    fn run(&mut self, start: usize, tolerance: f64, random: &mut ChaCha8Rng) -> Result<f64, MatrixError> {
+        let (m, n) = (self.rows.len(), self.cols.len());
+        let before = self.u.chunks_exact(m).zip(self.v.chunks_exact(n)).map(|(u, v)| norm(u) * norm(v));
+        let (mut pivot, mut largest) = (start, before.fold(0.0f64, f64::max));
+        while self.rank() < self.most() {
             let size = self.cross(pivot)?;
             largest = largest.max(size);
             if size > tolerance.max(4.0 * T::EPSILON * largest) {
@@ -194,10 +265,10 @@ impl<T: Scalar, E: Entries<T> + ?Sized> Cross<'_, T, E> {
             let floor = 4.0 * T::EPSILON * largest;
             match worst {
                 Some(worst) if residual > tolerance.max(floor) => pivot = worst,
-                _ => return Ok(residual.max(size)),
+                _ => return Ok(largest),
             }
         }
-        Ok(self.sample(random)?.0)
+        Ok(largest)
     }
 
     /// One cross through the row; its Frobenius norm, or zero when the residual of the row is zero.
