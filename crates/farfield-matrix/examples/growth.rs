@@ -1,5 +1,5 @@
 //! Numbers stored and multiply-adds of a product, for each unknown, of every format in one dimension while n grows: `log |x_i - x_j|` on an equispaced
-//! grid, leaves of 64, tolerance 1e-3, single precision.
+//! grid, leaves of 64, tolerance 1e-3.
 //!
 //! `cargo run --release -p farfield-matrix --example growth -- [largest n] [format]` (1000000, all of hss, h2, hodlr, h) prints one JSON line a format and size.
 //! It fails when the counts of HSS or H2 grow by more than a factor of 1.5 from the smallest n to the largest, or those of HODLR or H faster
@@ -16,7 +16,7 @@ use farfield_matrix::{
 /// Numbers stored, multiply-adds, certificate.
 fn counted(format: &str, n: usize) -> Result<(usize, usize, Certificate), MatrixError> {
     let points = Arc::new(Points::new(1, (0..n).map(|i| i as f64 / n as f64).collect())?);
-    let entries = KernelMatrix::<f32>::new(Kernel::Logarithm, points.clone(), points.clone(), AtZero::Value(0.0))?;
+    let entries = KernelMatrix::<f64>::new(Kernel::Logarithm, points.clone(), points.clone(), AtZero::Value(0.0))?;
     let accuracy = Accuracy::relative(1e-3)?;
     let tree = Arc::new(ClusterTree::geometric(&points, 64, Splitting::Median)?);
     Ok(match format {
