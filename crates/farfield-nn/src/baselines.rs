@@ -14,7 +14,10 @@
 //! Data are used as they are, not normalised. The first form costs `O(samples unknowns min(samples, unknowns))`, the second `O(samples^2
 //! unknowns)` operations and streams the inputs several times when they exceed 256 MiB.
 
-use faer::{Mat, MatRef, Side as Triangle};
+use faer::diag::Diag;
+use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::linalg::evd::{ComputeEigenvectors, self_adjoint_evd, self_adjoint_evd_scratch};
+use faer::{Mat, MatRef, Par};
 use farfield_data::{DType, Dataset, Side};
 use rayon::prelude::*;
 
@@ -193,15 +196,22 @@ fn by_factors(train: Samples<'_>, tolerance: f64) -> Result<(Mat<f64>, usize), N
 fn by_gram(train: Samples<'_>, tolerance: f64) -> Result<(Mat<f64>, usize), NnError> {
     let samples = train.indices.len();
     let gram = inner_products(train, train, Side::Input)?;
-    let eigen = gram.self_adjoint_eigen(Triangle::Lower).map_err(|e| NnError::Unsupported {
+    // On the calling thread, whatever the setting of the process: the same bits on any number of threads.
+    let (mut values, mut vectors) = (Diag::<f64>::zeros(samples), Mat::<f64>::zeros(samples, samples));
+    let scratch = self_adjoint_evd_scratch::<f64>(samples, ComputeEigenvectors::Yes, Par::Seq, Default::default());
+    let mut memory = MemBuffer::new(scratch);
+    let stack = MemStack::new(&mut memory);
+    let eigen =
+        self_adjoint_evd(gram.as_ref(), values.as_mut(), Some(vectors.as_mut()), Par::Seq, stack, Default::default());
+    eigen.map_err(|e| NnError::Unsupported {
         operation: "linear least squares",
         reason: format!("the eigenvalues of the Gram matrix did not converge ({e:?}): use fewer samples"),
     })?;
-    let values: Vec<f64> = eigen.S().column_vector().iter().copied().collect();
+    let values: Vec<f64> = values.column_vector().iter().copied().collect();
     let largest = values.iter().copied().fold(0.0, f64::max);
     let limit = (tolerance * tolerance).max(f64::EPSILON * samples as f64) * largest;
     let kept: Vec<usize> = (0..samples).filter(|&i| values[i] > limit).collect();
-    let basis = Mat::from_fn(samples, kept.len(), |i, j| eigen.U()[(i, kept[j])]);
+    let basis = Mat::from_fn(samples, kept.len(), |i, j| vectors[(i, kept[j])]);
     let scaled = Mat::from_fn(samples, kept.len(), |i, j| basis[(i, j)] / values[kept[j]]);
     Ok((product(scaled.as_ref(), basis.transpose()), kept.len()))
 }

@@ -6,8 +6,10 @@
 //! of them count; the pivots here are norms computed afresh at every step, not updated, and each new basis vector is
 //! orthogonalised twice. Cost: `O(rows columns rank)`.
 
+use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::linalg::lu::partial_pivoting::factor::{lu_in_place, lu_in_place_scratch};
 use faer::linalg::matmul::matmul;
-use faer::linalg::solvers::Solve;
+use faer::linalg::triangular_solve::{solve_unit_lower_triangular_in_place, solve_upper_triangular_in_place};
 use faer::{Accum, Mat, MatRef, Par};
 
 /// `X^+` (`columns x rows`) and the rank. Pivots of at most `tolerance` times the first count as zero.
@@ -20,8 +22,21 @@ pub(crate) fn pseudo_inverse(x: MatRef<'_, f64>, tolerance: f64) -> (Mat<f64>, u
     let m = product(q1.transpose(), x);
     let q2 = column_basis(m.transpose(), 0.0);
     let t = product(m.as_ref(), q2.as_ref());
-    let z = t.partial_piv_lu().solve(q1.transpose());
+    let mut z = q1.transpose().to_owned();
+    solve_in_place(t, &mut z);
     (product(q2.as_ref(), z.as_ref()), rank)
+}
+
+/// `T^-1 Z` in place of `Z`, by LU with partial pivoting on the calling thread, whatever the setting of the process.
+fn solve_in_place(mut t: Mat<f64>, z: &mut Mat<f64>) {
+    let n = t.nrows();
+    let (mut order, mut inverse) = (vec![0usize; n], vec![0usize; n]);
+    let mut memory = MemBuffer::new(lu_in_place_scratch::<usize, f64>(n, n, Par::Seq, Default::default()));
+    let stack = MemStack::new(&mut memory);
+    lu_in_place(t.as_mut(), &mut order, &mut inverse, Par::Seq, stack, Default::default());
+    *z = Mat::from_fn(n, z.ncols(), |i, j| z[(order[i], j)]);
+    solve_unit_lower_triangular_in_place(t.as_ref(), z.as_mut(), Par::Seq);
+    solve_upper_triangular_in_place(t.as_ref(), z.as_mut(), Par::Seq);
 }
 
 /// An orthonormal basis of the columns of `x`, in the order of the pivots.
