@@ -287,7 +287,7 @@ fn memory_beyond_a_budget() {
     let kernel: Kernel = "exponential".parse().unwrap();
     let kernel = KernelMatrix::<f64>::new(kernel, p.clone(), p.clone(), AtZero::Formula).unwrap();
     let tree = geometric(&p, 10, Splitting::Median);
-    let options = |memory| HMatrixOptions { memory: Some(memory), ..HMatrixOptions::new(relative(1e-4)) };
+    let options = |memory| HMatrixOptions::new(relative(1e-4).memory_budget(memory));
     let strong = Admissibility::Strong { eta: 2.0 };
     let (h, _) = HMatrix::build(&kernel, &tree, &tree, strong, &options(8 * n * n)).unwrap();
     for memory in [0, 1000, h.memory_bytes() / 2] {
@@ -296,7 +296,7 @@ fn memory_beyond_a_budget() {
             matches!(result, Err(MatrixError::Memory { needed, budget, .. }) if needed > budget && budget == memory)
         );
     }
-    let options = |budget| H2Options { memory_budget: Some(budget), leaf_size: 10, ..H2Options::new(relative(1e-4)) };
+    let options = |budget| H2Options { leaf_size: 10, ..H2Options::new(relative(1e-4).memory_budget(budget)) };
     let (h2, _) = H2Matrix::from_kernel(&kernel, &options(8 * n * n)).unwrap();
     for memory in [0, 1000, h2.memory_bytes() / 4] {
         let result = H2Matrix::from_kernel(&kernel, &options(memory));

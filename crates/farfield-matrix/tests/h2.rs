@@ -273,7 +273,7 @@ fn what_cannot_be_is_an_error() {
         let error = H2Matrix::from_kernel(&kernel, &H2Options { accuracy, basis, ..relative(1e-8) }).unwrap_err();
         assert!(matches!(error, MatrixError::Tolerance { .. }), "{error}");
     }
-    let budget = H2Options { memory_budget: Some(10_000), ..relative(1e-3) };
+    let budget = H2Options { accuracy: relative(1e-3).accuracy.memory_budget(10_000), ..relative(1e-3) };
     assert!(matches!(H2Matrix::from_kernel(&kernel, &budget), Err(MatrixError::Memory { budget: 10_000, .. })));
     let below_rounding = H2Options { storage: H2Storage::StoredSingle, ..relative(1e-9) };
     assert!(matches!(H2Matrix::from_kernel(&kernel, &below_rounding), Err(MatrixError::Tolerance { .. })));

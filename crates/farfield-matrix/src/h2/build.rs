@@ -62,8 +62,6 @@ pub struct H2Options {
     pub eta: f64,
     /// For entries: whether they are symmetric, which halves the cost when row and column tree are the same. Not checked, but for the sampled rows.
     pub symmetric: bool,
-    /// Largest size of bases and stored blocks in bytes; that of the accuracy by default ([`Accuracy::memory_budget`]). The smaller of the two counts.
-    pub memory_budget: Option<usize>,
     /// Probability with which the certificate may fail; 1e-3 by default.
     pub failure: f64,
     /// Of the random choices.
@@ -81,7 +79,6 @@ impl H2Options {
             splitting: Splitting::Boxes,
             eta: 1.8,
             symmetric: false,
-            memory_budget: accuracy.memory_limit(),
             failure: 1e-3,
             seed: 0,
         }
@@ -165,7 +162,7 @@ impl<T: Scalar> H2Matrix<T> {
         if options.storage == H2Storage::Recomputed {
             return Err(MatrixError::Option { name: "storage", value: "Recomputed".to_owned(), rule });
         }
-        let mirrored = options.symmetric && Arc::ptr_eq(&rows, &cols);
+        let mirrored = (options.symmetric || entries.is_symmetric()) && Arc::ptr_eq(&rows, &cols);
         Problem::new(entries, None, rows, cols, mirrored, options)?.solve()
     }
 }
@@ -340,11 +337,7 @@ impl<'a, T: Scalar> Problem<'a, T> {
             H2Storage::StoredSingle => blocks.saturating_mul(4),
         };
         let needed = bases.saturating_mul(size_of::<T>()).saturating_add(of_blocks);
-        self.options.accuracy.check_memory(what, needed)?;
-        match self.options.memory_budget {
-            Some(budget) if needed > budget => Err(MatrixError::Memory { what, needed, budget }),
-            _ => Ok(()),
-        }
+        self.options.accuracy.check_memory(what, needed)
     }
 
     /// The matrix with these bases. That of a kernel has its blocks recomputed, whatever is asked for.

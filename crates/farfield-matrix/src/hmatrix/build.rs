@@ -62,6 +62,9 @@ const TIGHTER: f64 = 0.6;
 /// Part of the tolerance that truncations may use: the rest is for rounding.
 const MARGIN: f64 = 0.95;
 
+/// Bytes that a block may take when it is compressed from all of its entries.
+const MOST_OF_A_BLOCK: usize = 1 << 32;
+
 /// Error allowed in a block.
 #[derive(Clone, Copy)]
 enum Allowed {
@@ -104,7 +107,7 @@ impl<T: Scalar> HMatrix<T> {
     ///
     /// # Errors
     /// [`MatrixError::Rows`] when a tree does not have one index a row or column; those of [`BlockTree::new`]; [`MatrixError::Entry`] for an entry that is
-    /// infinite or NaN, as far as it was looked at; [`MatrixError::Memory`] when the budget is exceeded; [`MatrixError::Tolerance`] when the rank
+    /// infinite or NaN, as far as it was looked at; [`MatrixError::Memory`] when the budget of the accuracy is exceeded, or a block of more than 4 GiB had to be compressed from all of its entries; [`MatrixError::Tolerance`] when the rank
     /// cap or rounding does not allow the tolerance.
     pub fn build(
         entries: &dyn Entries<T>,
@@ -285,10 +288,7 @@ impl<T: Scalar> Builder<'_, T> {
     fn spend(&self, numbers: usize) -> Result<(), MatrixError> {
         let bytes = numbers.saturating_mul(size_of::<T>());
         let needed = self.bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
-        match self.options.memory {
-            Some(budget) if needed > budget => Err(MatrixError::Memory { what: "H-matrix", needed, budget }),
-            _ => Ok(()),
-        }
+        self.options.accuracy.check_memory("H-matrix", needed)
     }
 
     /// All entries of a block.
@@ -329,8 +329,13 @@ impl<T: Scalar> Builder<'_, T> {
 
     /// By the singular values of the whole block; dense where that is smaller and the clusters have no children.
     fn by_all_entries(&self, block: usize, allowed: Allowed) -> Result<Compressed<T>, MatrixError> {
+        let (m, n) = (self.indices(block).0.len(), self.indices(block).1.len());
+        let (needed, budget) = (m.saturating_mul(n).saturating_mul(size_of::<T>()), MOST_OF_A_BLOCK);
+        if needed > budget {
+            let what = "all entries of a block whose cross approximation misses the tolerance";
+            return Err(MatrixError::Memory { what, needed, budget });
+        }
         let a = self.fill(block)?;
-        let (m, n) = (a.nrows(), a.ncols());
         let norm = norm_frobenius(a.as_ref());
         let tolerance = allowed.of(m, n, norm);
         let (low, _) = LowRank::from_dense(a.as_ref(), MARGIN * tolerance);

@@ -43,16 +43,14 @@ pub struct HMatrixOptions {
     pub division: Division,
     /// How blocks are compressed.
     pub compression: Compression,
-    /// Largest number of bytes that the matrix may take; that of the accuracy by default ([`Accuracy::memory_budget`]).
-    pub memory: Option<usize>,
     /// For the random places of the checks.
     pub seed: u64,
 }
 
 impl HMatrixOptions {
-    /// Cross approximation with a sampled check, blockwise accuracy, the memory of the accuracy, seed 0.
+    /// Cross approximation with a sampled check, blockwise accuracy, seed 0.
     pub fn new(accuracy: Accuracy) -> Self {
         let compression = Compression::CrossApproximation { check: Check::Sampled };
-        Self { accuracy, division: Division::Blockwise, compression, memory: accuracy.memory_limit(), seed: 0 }
+        Self { accuracy, division: Division::Blockwise, compression, seed: 0 }
     }
 }

@@ -55,7 +55,8 @@ pub struct SkeletonOptions {
     /// Rows of `A - H` that are computed to check the result, more when their errors differ much. Default 256.
     pub check_rows: usize,
     /// The caller's word that `A(i, j) = A(j, i)`, bit for bit: rows and columns then share their bases, at half the
-    /// cost. Needs equal row and column trees. Default false.
+    /// cost. Needs equal row and column trees. Default false: what the entries themselves say
+    /// ([`Entries::is_symmetric`]).
     pub symmetric: bool,
     /// How often the build may be repeated with a smaller local tolerance. Default 4.
     pub attempts: usize,
@@ -98,7 +99,8 @@ impl<T: Scalar> Hss<T> {
         let what = "HSS form of given entries";
         accuracy.check_memory(what, leaf_bytes::<T>(rows, cols))?;
         let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
-        let build = Build { entries, rows, cols, options };
+        let symmetric = options.symmetric || (entries.is_symmetric() && rows == cols);
+        let build = Build { entries, rows, cols, options, symmetric };
         let mut norm = build.norm_estimate(&mut rng)?;
         let (mut fraction, mut reached) = (0.07, f64::INFINITY);
         let mut samples = 16;
@@ -147,6 +149,7 @@ struct Build<'a, T> {
     rows: &'a Arc<ClusterTree>,
     cols: &'a Arc<ClusterTree>,
     options: &'a SkeletonOptions,
+    symmetric: bool,
 }
 
 /// One side of the matrix: for every node the indices that its skeleton is chosen from (all of a leaf, the skeletons
@@ -242,7 +245,7 @@ impl<T: Scalar> Build<'_, T> {
             let few = size(&rows).max(size(&cols)) <= 64 * samples;
             let far = FarFields { neighbours: &neighbours, samples, all: few.then_some(all), seed };
             let found = far.skeletons(of_rows, &rows, (&cols, self.cols), nodes.clone(), share)?;
-            let of_cols = if self.options.symmetric {
+            let of_cols = if self.symmetric {
                 found.clone()
             } else {
                 far.skeletons(of_cols, &cols, (&rows, self.rows), nodes.clone(), share)?

@@ -30,10 +30,10 @@ fn what_is_wrong_is_an_error() {
         HMatrix::build(&small, &tree, &tree, strong, &options(1e-3)),
         Err(MatrixError::Rows { got: 119, expected: 120, .. })
     ));
-    let budget = HMatrixOptions { memory: Some(10_000), ..options(1e-3) };
+    let budget = HMatrixOptions { accuracy: options(1e-3).accuracy.memory_budget(10_000), ..options(1e-3) };
     let error = HMatrix::build(&kernel, &tree, &tree, strong, &budget).unwrap_err();
     assert!(matches!(error, MatrixError::Memory { needed, budget: 10_000, .. } if needed > 10_000), "{error}");
-    let enough = HMatrixOptions { memory: Some(8 * n * n), ..options(1e-3) };
+    let enough = HMatrixOptions { accuracy: options(1e-3).accuracy.memory_budget(8 * n * n), ..options(1e-3) };
     assert!(HMatrix::build(&kernel, &tree, &tree, strong, &enough).is_ok());
     for compression in [
         Compression::Svd,

@@ -50,7 +50,7 @@ mod tests {
     fn it_starts_near_the_relu() {
         let device = Device::flex();
         let rational = Rational::new(&Initial::new(1, &device, DType::F64));
-        let x = [-2.0, -0.5, 0.0, 0.3, 1.0];
+        let x = [-2.0f64, -0.5, 0.0, 0.3, 1.0];
         let tensor = Tensor::<3>::from_data(TensorData::new(x.to_vec(), [1, 1, 5]), (&device, DType::F64));
         let y = rational.forward(tensor).into_data().to_vec::<f64>().unwrap();
         for (x, y) in x.iter().zip(y) {

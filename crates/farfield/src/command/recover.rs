@@ -101,17 +101,19 @@ pub fn run(args: &RecoverArgs) -> Result<()> {
     let all: Vec<usize> = (0..dataset.len()).collect();
     let (mut inputs, mut outputs) = (vec![0.0; all.len() * n], vec![0.0; all.len() * n]);
     dataset.read(&all, &mut inputs, &mut outputs)?;
-    let zero = |values: &[f64], i: usize| values.iter().skip(i).step_by(n).all(|v| *v == 0.0);
-    let kept: Vec<usize> = (0..n).filter(|&i| !(zero(&inputs, i) && zero(&outputs, i))).collect();
-    if kept.is_empty() {
-        return Err(bad_input(format!("{}: every pair is zero", args.data.display())));
-    }
     let columns = |values: &[f64], range: std::ops::Range<usize>| {
-        Matrix::from_fn(kept.len(), range.len(), |i, j| values[(range.start + j) * n + kept[i]])
+        Matrix::from_fn(n, range.len(), |i, j| values[(range.start + j) * n + i])
     };
     let (x, y) = (columns(&inputs, 0..count), columns(&outputs, 0..count));
     let options =
-        RecoverOptions { leaf_size: args.leaf, rank: args.rank, tolerance: args.tol, ..RecoverOptions::default() };
+        // Boundary points are zero in all pairs: they stay in place, with zero rows and columns.
+        RecoverOptions {
+            leaf_size: args.leaf,
+            rank: args.rank,
+            tolerance: args.tol,
+            zero_points: true,
+            ..RecoverOptions::default()
+        };
     let start = Instant::now();
     let recovered = Hss::recover(&x, &y, None, &options)?;
     let seconds = start.elapsed().as_secs_f64();
@@ -124,8 +126,8 @@ pub fn run(args: &RecoverArgs) -> Result<()> {
         (None, None)
     };
     let summary = RecoverSummary {
-        points: kept.len(),
-        zero_points: n - kept.len(),
+        points: n,
+        zero_points: recovered.zero_points.len(),
         samples: recovered.samples,
         held_out: recovered.held_out,
         leaf_size: recovered.leaf_size,
@@ -148,7 +150,7 @@ pub fn run(args: &RecoverArgs) -> Result<()> {
         summary.points, summary.rank, summary.leaf_size, summary.samples
     );
     if summary.zero_points > 0 {
-        println!("{} points are zero in all pairs and left out", summary.zero_points);
+        println!("{} points are zero in all pairs: their rows and columns are zero", summary.zero_points);
     }
     println!("relative error on {} held-out pairs  {}", summary.held_out, format_number(summary.held_out_error));
     if let (Some(test), Some(least)) = (test_error, least_squares_test_error) {

@@ -13,7 +13,7 @@ use farfield_data::Task;
 use farfield_nn::config::{DeviceKind, MapKind, Precision};
 use farfield_nn::{
     AnyModel, AnyModelConfig, Ending, EpochMetrics, MODEL_KINDS, Model, Normalizers, Rollout, RolloutErrors, Trainer,
-    evaluate, fit_normalizers,
+    evaluate, fit_normalizers, rollout,
 };
 
 use crate::baselines;

@@ -8,8 +8,8 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use farfield_data::read_array;
 use farfield_matrix::{
-    Accuracy, Admissibility, AtZero, Certificate, ClusterTree, Entries, H2Matrix, H2Options, HMatrix, HMatrixOptions,
-    Hodlr, Hss, Kernel, KernelMatrix, Matrix, Points, SkeletonOptions, Splitting,
+    Accuracy, Admissibility, AtZero, BlockEntries, Certificate, ClusterTree, Entries, H2Matrix, H2Options, HMatrix,
+    HMatrixOptions, Hodlr, Hss, Kernel, KernelMatrix, Matrix, Points, SkeletonOptions, Splitting,
 };
 
 use super::any_matrix::AnyMatrix;
@@ -58,7 +58,7 @@ pub struct BuildArgs {
     /// Admissibility of H and H2: min(diam) <= eta distance.
     #[arg(long, default_value_t = 1.5)]
     eta: f64,
-    /// Memory that the matrix may take, in MiB (H and H2).
+    /// Memory that the matrix may take, in MiB.
     #[arg(long)]
     memory: Option<usize>,
     /// Seed of the random numbers of the checks.
@@ -120,6 +120,45 @@ impl Entries<f64> for Shifted<'_> {
             }
         }
     }
+
+    fn is_symmetric(&self) -> bool {
+        self.entries.is_symmetric()
+    }
+
+    fn block_of<'b>(&'b self, rows: &'b [usize], cols: &'b [usize]) -> Box<dyn BlockEntries<f64> + 'b> {
+        Box::new(ShiftedBlock { block: self.entries.block_of(rows, cols), rows, cols, shift: self.shift })
+    }
+}
+
+/// One block of it.
+struct ShiftedBlock<'a> {
+    block: Box<dyn BlockEntries<f64> + 'a>,
+    rows: &'a [usize],
+    cols: &'a [usize],
+    shift: f64,
+}
+
+impl BlockEntries<f64> for ShiftedBlock<'_> {
+    fn row(&self, i: usize, out: &mut [f64]) {
+        self.block.row(i, out);
+        for (out, _) in out.iter_mut().zip(self.cols).filter(|(_, col)| **col == self.rows[i]) {
+            *out += self.shift;
+        }
+    }
+
+    fn col(&self, j: usize, out: &mut [f64]) {
+        self.block.col(j, out);
+        for (out, _) in out.iter_mut().zip(self.rows).filter(|(_, row)| **row == self.cols[j]) {
+            *out += self.shift;
+        }
+    }
+
+    fn places(&self, rows: &[usize], cols: &[usize], out: &mut [f64]) {
+        self.block.places(rows, cols, out);
+        for ((out, &i), &j) in out.iter_mut().zip(rows).zip(cols) {
+            *out += if self.rows[i] == self.cols[j] { self.shift } else { 0.0 };
+        }
+    }
 }
 
 /// Runs the command.
@@ -129,6 +168,7 @@ pub fn run(args: &BuildArgs) -> Result<()> {
     }
     let accuracy = if args.absolute { Accuracy::absolute(args.tol)? } else { Accuracy::relative(args.tol)? };
     let accuracy = args.max_rank.map_or(accuracy, |rank| accuracy.max_rank(rank));
+    let accuracy = args.memory.map_or(accuracy, |mib| accuracy.memory_budget(mib.saturating_mul(1 << 20)));
     let (matrix, certificate, seconds) = match (&args.kernel, &args.points, &args.dense) {
         (Some(kernel), Some(points), None) => of_kernel(args, kernel, points, accuracy)?,
         (None, None, Some(dense)) => of_dense(args, dense, accuracy)?,
@@ -160,20 +200,19 @@ fn of_kernel(
     let splitting =
         if args.format == Format::Hodlr || args.format == Format::Hss { Splitting::Median } else { Splitting::Boxes };
     let tree = Arc::new(ClusterTree::geometric(&points, args.leaf, splitting)?);
-    let memory = args.memory.map(|mib| mib << 20);
     let (matrix, certificate) = match args.format {
         Format::Hodlr => {
             let (m, c) = Hodlr::from_entries(&entries, tree, accuracy, args.seed)?;
             (AnyMatrix::Hodlr(m), c)
         }
         Format::Hss => {
-            let options = SkeletonOptions { seed: args.seed, symmetric: true, ..SkeletonOptions::default() };
+            let options = SkeletonOptions { seed: args.seed, ..SkeletonOptions::default() };
             let (m, c) = Hss::from_entries(&entries, &tree, &tree, accuracy, &options)?;
             (AnyMatrix::Hss(m), c)
         }
         Format::H => {
             let admissibility = Admissibility::Strong { eta: args.eta };
-            let options = HMatrixOptions { memory, seed: args.seed, ..HMatrixOptions::new(accuracy) };
+            let options = HMatrixOptions { seed: args.seed, ..HMatrixOptions::new(accuracy) };
             let progress = std::sync::Mutex::new(Progress::new(1, "building blocks", args.quiet));
             let (m, c) =
                 HMatrix::build_with_progress(&entries, &tree, &tree, admissibility, &options, &|done, total| {
@@ -185,13 +224,7 @@ fn of_kernel(
             (AnyMatrix::H(m), c)
         }
         Format::H2 => {
-            let options = H2Options {
-                eta: args.eta,
-                symmetric: true,
-                memory_budget: memory,
-                seed: args.seed,
-                ..H2Options::new(accuracy)
-            };
+            let options = H2Options { eta: args.eta, seed: args.seed, ..H2Options::new(accuracy) };
             let (m, c) = H2Matrix::from_entries(&entries, tree.clone(), tree, &options)?;
             (AnyMatrix::H2(m), c)
         }

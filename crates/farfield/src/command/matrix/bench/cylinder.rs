@@ -72,7 +72,7 @@ fn off_diagonal_error(kernel: &KernelMatrix<f64>, matrix: &HMatrix<f64>) -> Resu
     let (mut error, mut norm) = (0.0, 0.0);
     let mut exact = vec![0.0; n];
     for rows in sampled.chunks(50) {
-        let approximate = matrix.sub_block(rows, &all)?;
+        let approximate = matrix.block(rows, &all)?;
         for (i, &row) in rows.iter().enumerate() {
             kernel.block(&[row], &all, &mut exact);
             for j in (0..n).filter(|&j| j != row) {

@@ -21,7 +21,7 @@ pub(super) fn measure(sizes: Sizes, threads: usize) -> Result<Line> {
     let kernel = KernelMatrix::<f64>::new(kernel, points.clone(), points.clone(), AtZero::Formula)?;
 
     let accuracy = Accuracy::relative(sizes.tolerance)?;
-    let options = SkeletonOptions { symmetric: true, ..SkeletonOptions::default() };
+    let options = SkeletonOptions::default();
     let ((matrix, certificate), build_s) = timed(|| {
         let tree = Arc::new(ClusterTree::geometric(&points, sizes.leaf, Splitting::Median)?);
         Hss::from_entries(&kernel, &tree, &tree, accuracy, &options)
