@@ -408,9 +408,9 @@ impl<T: Scalar> Builder<'_, T> {
                         let block = self.entries.block_of(rows, cols);
                         let found = SquaredError::sampled(&*block, (rows, cols), low, effort, &mut rng)?;
                         let missed = found.mean.sqrt() > allowed.max(rounding);
-                        // Nothing is estimated below a fifth of what is allowed.
+                        // A fifth of what is allowed goes unnoticed.
                         let floor = (0.2 * allowed).max(rounding);
-                        Ok((found.mean.max(floor * floor), found.spread, missed))
+                        Ok((found.mean + floor * floor, found.spread, missed))
                     }
                     (_, error) => Ok((error.unwrap_or(0.0).powi(2), 0.0, false)),
                 })
