@@ -413,8 +413,8 @@ impl<T: Scalar> Builder<'_, T> {
                         let block = self.entries.block_of(rows, cols);
                         let found = SquaredError::sampled(&*block, (rows, cols), low, effort, &mut rng)?;
                         let missed = found.mean.sqrt() > allowed.max(rounding);
-                        // A tenth of what is allowed goes unnoticed.
-                        let floor = (0.1 * allowed).max(rounding);
+                        // A fifth of what is allowed goes unnoticed.
+                        let floor = (0.2 * allowed).max(rounding);
                         Ok((found.mean + floor * floor, found.spread, missed))
                     }
                     (_, error) => Ok((error.unwrap_or(0.0).powi(2), 0.0, false)),

@@ -46,12 +46,11 @@ fn line() -> Points {
     Points::new(1, (0..N).map(|i| i as f64 / N as f64).collect()).unwrap()
 }
 
+/// The dense form of a build, and its certificate.
+type Built = Result<(Matrix<f64>, Certificate), MatrixError>;
+
 /// Every build that does not look at all entries.
-fn builds(
-    a: &Matrix<f64>,
-    tolerance: f64,
-    seed: u64,
-) -> Vec<(&'static str, Result<(Matrix<f64>, Certificate), MatrixError>)> {
+fn builds(a: &Matrix<f64>, tolerance: f64, seed: u64) -> Vec<(&'static str, Built)> {
     let tree = geometric(&line(), 24, Splitting::Median);
     let accuracy = relative(tolerance);
     // A matrix known by its entries alone.

@@ -43,7 +43,10 @@ fn case(k: usize, n: usize) -> Case {
     }
 }
 
-const CONSTRUCTORS: [(&str, fn(&Case, f64) -> Built); 10] = [
+/// A name, and a build of a case to a relative tolerance.
+type Constructor = (&'static str, fn(&Case, f64) -> Built);
+
+const CONSTRUCTORS: [Constructor; 10] = [
     ("HODLR, dense", |c, tol| Hodlr::from_dense(&c.a, c.tree.clone(), relative(tol)).map(|(h, c)| (h.to_dense(), c))),
     ("HODLR, entries", |c, tol| {
         let entries = EntryFn::new(c.a.nrows(), c.a.ncols(), |i, j| c.a[(i, j)]);
