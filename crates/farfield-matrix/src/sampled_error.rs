@@ -19,6 +19,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::cross_approximation::Places;
 use crate::entries::BlockEntries;
 use crate::error::MatrixError;
+use crate::linalg::norm_frobenius;
 use crate::low_rank::LowRank;
 use crate::scalar::Scalar;
 
@@ -27,7 +28,7 @@ use crate::scalar::Scalar;
 pub(crate) struct SquaredError {
     /// Estimate of `||E||_F^2`; its value when all entries were looked at.
     pub mean: f64,
-    /// Estimate of `S_b / q_b`; zero when all entries were looked at.
+    /// Estimate of `sqrt(S_b / q_b)`, a number of the size of the mean; zero when all entries were looked at.
     pub spread: f64,
     /// The row, in the block, of the largest error seen.
     pub worst: usize,
@@ -66,12 +67,15 @@ impl SquaredError {
         let crosses = || (0..low.rank()).map(|k| (low.u.col_as_slice(k), low.v.col_as_slice(k)));
         let (mut count, mut more) = (0usize, effort.places);
         let (mut sum, mut squares, mut worst) = (0.0f64, 0.0f64, (0.0f64, 0));
+        // Fourth powers of errors stay in range when the errors are relative to the block.
+        let norm = norm_frobenius(low.u.as_ref()) * norm_frobenius(low.v.as_ref());
+        let scale = if norm > 0.0 && norm.is_finite() { norm } else { 1.0 };
         while (count + more).saturating_mul(ALL) < m * n {
             let places = Places::drawn(more, || (by_rows.draw(random), by_cols.draw(random)));
             let exact = places.entries(block, rows, cols)?;
             for (k, (x, y)) in exact.iter().zip(places.products(crosses())).enumerate() {
                 let (i, j) = (places.rows[k], places.cols[k]);
-                let error = (x.to_f64() - y).abs();
+                let error = (x.to_f64() - y).abs() / scale;
                 let square = error * error / (by_rows.chance[i] * by_cols.chance[j]);
                 (sum, squares) = (sum + square, squares + square * square);
                 if error > worst.0 {
@@ -80,12 +84,13 @@ impl SquaredError {
             }
             count += more;
             more = count;
-            let (mean, spread) = (sum / count as f64, squares / (count as f64 * count as f64));
-            // The largest `t` of a single block, with twice the spread.
-            let t_squared = 4.0 * spread * (1.0 / effort.failure).ln();
-            let enough = 0.25 * effort.blocks.clamp(1, 16) as f64;
-            if mean.sqrt() <= effort.matters || t_squared <= enough * mean * mean {
-                return Ok(Self { mean, spread, worst: worst.1 });
+            let (mean, spread) = (sum / count as f64, squares.sqrt() / count as f64);
+            // The largest `t` of a single block, with twice the second moment.
+            let t = spread * (4.0 * (1.0 / effort.failure).ln()).sqrt();
+            let enough = 0.5 * (effort.blocks.clamp(1, 16) as f64).sqrt();
+            if scale * mean.sqrt() <= effort.matters || t <= enough * mean {
+                let square = scale * scale;
+                return Ok(Self { mean: square * mean, spread: square * spread, worst: worst.1 });
             }
         }
         Self::of_all_entries(block, (rows, cols), low)
@@ -123,13 +128,13 @@ impl SquaredError {
     }
 }
 
-/// A bound on `M` of the module comment, which fails with a probability of at most `failure`, from `mean = sum_b X_b` and `spread = sum_b S_b / q_b`.
+/// A bound on `M` of the module comment, which fails with a probability of at most `failure`, from `mean = sum_b X_b` and `spread`, the root of `sum_b S_b / q_b`.
 pub(crate) fn upper_bound(mean: f64, spread: f64, failure: f64) -> f64 {
     if mean <= 0.0 {
         return mean;
     }
     // s = t M, with S_b relative to the squared mean: M <= mean / (1 - t). For larger t the additive form.
-    let t = (4.0 * spread * (1.0 / failure).ln()).sqrt() / mean;
+    let t = (4.0 * (1.0 / failure).ln()).sqrt() * spread / mean;
     if t <= 0.75 { mean / (1.0 - t) } else { mean * (1.0 + t).max(4.0) }
 }
 

@@ -427,10 +427,10 @@ impl<T: Scalar> Builder<'_, T> {
                 return Ok(Bound::proven(sum.sqrt()));
             }
             if round + 1 == ROUNDS || estimates.iter().all(|(_, _, missed)| !missed) {
-                let (mut known, mut estimated, mut spread) = (0.0, 0.0, 0.0);
+                let (mut known, mut estimated, mut spread) = (0.0f64, 0.0f64, 0.0f64);
                 for ((c, (square, of_block, _)), &times) in compressed.iter().zip(&estimates).zip(times) {
                     *(if c.error.is_some() { &mut known } else { &mut estimated }) += times as f64 * square;
-                    spread += (times * times) as f64 * of_block;
+                    spread = spread.hypot(times as f64 * of_block);
                 }
                 let squares = known + upper_bound(estimated, spread, failure);
                 return Ok(Bound::probabilistic(squares.sqrt(), FAILURE));

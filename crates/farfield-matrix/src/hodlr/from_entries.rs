@@ -82,7 +82,7 @@ impl<T: Scalar> Hodlr<T> {
                     blocks.push(block);
                     errors.push(error);
                     if let Some(sampled) = sampled {
-                        (mean, spread, all_known) = (mean + sampled.mean, spread + sampled.spread, false);
+                        (mean, spread, all_known) = (mean + sampled.mean, f64::hypot(spread, sampled.spread), false);
                     }
                 }
                 accuracy.check_memory(what, bytes)?;

@@ -1,0 +1,30 @@
+//! All tests of the library in one program: its generic code is compiled once for all of them.
+
+mod adaptive_blocks;
+mod bad_input;
+mod bounds;
+mod cases;
+mod certificates;
+mod cross_approximation;
+mod files;
+mod files_h_h2;
+mod growth;
+mod h2;
+mod h2_arithmetic;
+mod h2_conversions;
+mod hmatrix;
+mod hodlr;
+mod hss;
+mod hss_arithmetic;
+mod hss_build;
+mod hss_from_products;
+mod hss_functions;
+mod hss_ulv;
+mod identities;
+mod kernel_functions;
+mod krylov;
+mod memory_budgets;
+mod norms;
+mod peeling;
+mod recovery;
+mod same_names;
