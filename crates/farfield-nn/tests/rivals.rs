@@ -227,7 +227,7 @@ fn what_cannot_be_is_refused_with_the_name_of_the_field() {
     let device = Device::flex();
     let (line, other, large) = (shape(1, &[16]), shape(1, &[17]), shape(1, &[64, 64]));
     let refused = |config: AnyModelConfig, from: &FieldShape, to: &FieldShape| {
-        let message = config.build(from, to, 1, &device, DType::F32).err().expect("a refusal").to_string();
+        let message = config.build(from, to, 1, &device, DType::F32).expect_err("a refusal").to_string();
         assert!(!message.contains('\n'));
         message
     };

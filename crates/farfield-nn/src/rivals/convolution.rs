@@ -56,7 +56,7 @@ mod tests {
         let convolution = Convolution::new(&grid, 2, 1, &mut Initial::new(1, &device, DType::F64));
         let values: Vec<f64> = (0..2 * 12).map(|i| (0.8 * i as f64).cos()).collect();
         let x = Tensor::<3>::from_data(TensorData::new(values.clone(), [2, 1, 12]), (&device, DType::F64));
-        let y = convolution.forward(x).into_data().to_vec::<f64>().unwrap();
+        let y = convolution.forward(x).into_data().try_to_vec::<f64>().unwrap();
         let parameters = convolution.kernel.weights();
         for (i, j) in (0..3i64).flat_map(|i| (0..4i64).map(move |j| (i, j))) {
             let mut sum = parameters.1[0];

@@ -62,7 +62,7 @@ impl FactFormerConfig {
             ("model.head_channels", self.head_channels),
             ("model.kernel_multiplier", self.kernel_multiplier),
         ])?;
-        if self.head_channels % 2 != 0 {
+        if !self.head_channels.is_multiple_of(2) {
             let rule = "must be even: pairs of channels are rotated";
             return Err(NnError::config("model.head_channels", self.head_channels, rule));
         }

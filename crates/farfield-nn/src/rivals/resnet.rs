@@ -42,7 +42,7 @@ impl ResNetConfig {
     /// The first field that cannot be.
     pub fn validate(&self) -> Result<(), NnError> {
         super::check_counts(&[("model.hidden_channels", self.hidden_channels), ("model.n_layers", self.n_layers)])?;
-        if self.n_layers % 2 != 0 {
+        if !self.n_layers.is_multiple_of(2) {
             let rule = "must be even: two convolutions a block";
             return Err(NnError::config("model.n_layers", self.n_layers, rule));
         }

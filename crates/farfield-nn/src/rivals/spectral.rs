@@ -205,9 +205,10 @@ mod tests {
         let (grid, modes) = (vec![5, 6], vec![vec![0, 1, -2], vec![0, 2]]);
         let transforms = Transforms::new(&grid, &modes, &device, DType::F64);
         let x = field(1, 30, &device);
-        let values = x.to_data().to_vec::<f64>().unwrap();
+        let values = x.to_data().try_to_vec::<f64>().unwrap();
         let (real, imaginary) = transforms.forward(x);
-        let (real, imaginary) = (real.to_data().to_vec::<f64>().unwrap(), imaginary.to_data().to_vec::<f64>().unwrap());
+        let (real, imaginary) =
+            (real.to_data().try_to_vec::<f64>().unwrap(), imaginary.to_data().try_to_vec::<f64>().unwrap());
         for (i, k) in modes[0].iter().enumerate() {
             for (j, l) in modes[1].iter().enumerate() {
                 let mut sum = (0.0, 0.0);
