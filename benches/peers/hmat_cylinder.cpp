@@ -1,4 +1,4 @@
-// hmat-oss on the cylinder of the example `helix_cylinder` of farfield-matrix: assemble, apply, LU, solve, memory and true error, one JSON line.
+// hmat-oss on the cylinder of `farfield matrix bench cylinder`: assemble, apply, LU, solve, memory and true error, one JSON line.
 //
 //   apt install libhmat-oss-dev libopenblas0-pthread
 //   g++ -O3 -march=native benches/peers/hmat_cylinder.cpp -lhmat -o target/hmat_cylinder
