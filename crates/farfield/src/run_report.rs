@@ -197,13 +197,17 @@ fn field(inputs: &Inputs, part: &Part, at: usize, relative_l2: f64) -> Result<Fi
     let (mut x, mut y) = (vec![0.0f64; input.len()], vec![0.0f64; output.len()]);
     dataset.read(&[part.indices[at]], &mut x, &mut y)?;
     let trained = inputs.trained;
-    let prediction: Vec<f64> = match inputs.config.train.precision {
+    let mut prediction: Vec<f64> = match inputs.config.train.precision {
         Precision::F64 => predict(&trained.model, &trained.normalizers, x.clone())?,
         Precision::F32 => {
             let x: Vec<f32> = x.iter().map(|&v| v as f32).collect();
             predict(&trained.model, &trained.normalizers, x)?.into_iter().map(f64::from).collect()
         }
     };
+    if let Some(mask) = dataset.mask() {
+        mask.clear_outside(&mut prediction);
+        mask.clear_outside(&mut y);
+    }
     let points = output.points();
     x.truncate(input.points());
     Ok(FieldSample {
