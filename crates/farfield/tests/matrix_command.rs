@@ -91,6 +91,10 @@ fn a_dense_matrix_is_compressed() {
         let build = ["matrix", "build", "--dense", "a.npy", "--leaf", "12", "--tol", "1e-8", "--format", format];
         let built = place.json(&[build.as_slice(), &["--out", &out, "--json"]].concat());
         assert_eq!(built["certificate"]["frobenius"]["confidence"], "proven");
+        // Toeplitz, symmetric: the norm is below the largest row sum, the condition number above that of the diagonal.
+        let info = place.json(&["matrix", "info", &out, "--condition", "--json"]);
+        let (norm, condition) = (info["norm_2"].as_f64().unwrap(), info["condition_2"].as_f64().unwrap());
+        assert!(norm > 3.0 && norm < 12.0 && condition > norm && condition < 100.0, "{info}");
     }
     let refused = place.fails(2, &["matrix", "build", "--dense", "a.npy", "--format", "h", "--out", "h.ffm"]);
     assert!(refused.contains("--points"), "{refused}");

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use farfield_matrix::{Certificate, H2Matrix, HMatrix, Hodlr, Hss, LinearOperator, file};
+use farfield_matrix::{Accuracy, Certificate, Factorization, H2Matrix, HMatrix, Hodlr, Hss, LinearOperator, file};
 
 use crate::failure::bad_input;
 use crate::report::DrawnBlock;
@@ -63,6 +63,16 @@ impl AnyMatrix {
             Self::H(m) => m,
             Self::H2(m) => m,
         }
+    }
+
+    /// A factorisation, of H-matrices to the relative accuracy `lu_tolerance`; nothing for H2-matrices, which have none here.
+    pub fn factored(&self, lu_tolerance: f64) -> Result<Option<Box<dyn Factorization<f64>>>> {
+        Ok(match self {
+            Self::Hodlr(m) => Some(Box::new(m.factor()?)),
+            Self::Hss(m) => Some(Box::new(m.ulv()?)),
+            Self::H(m) => Some(Box::new(m.lu(Accuracy::relative(lu_tolerance)?, 0)?.0)),
+            Self::H2(_) => None,
+        })
     }
 
     /// Bytes of the stored numbers.

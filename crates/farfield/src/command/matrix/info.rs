@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
-use farfield_matrix::{Certificate, Confidence};
+use farfield_matrix::{Certificate, Confidence, norm_2};
 use serde::Serialize;
 
 use super::any_matrix::AnyMatrix;
@@ -16,10 +16,18 @@ use crate::report::{format_count, format_number};
 pub struct InfoArgs {
     /// The matrix file.
     matrix: PathBuf,
+    /// Also compute the 2-norm and, where the matrix is square and can be factored (not H2), its condition number: a factorisation and
+    /// some hundred products and solves.
+    #[arg(long)]
+    condition: bool,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
 }
+
+/// Relative accuracy of the norms, and of the H-LU behind the condition number of an H-matrix.
+const NORM_ACCURACY: f64 = 1e-3;
+const LU_TOLERANCE: f64 = 1e-8;
 
 /// A matrix as `build` and `info` print it. Names are stable.
 #[derive(Serialize)]
@@ -41,6 +49,12 @@ pub struct MatrixSummary {
     /// Seconds of the build.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
+    /// 2-norm, from below.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub norm_2: Option<f64>,
+    /// Condition number in the 2-norm, from below.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub condition_2: Option<f64>,
 }
 
 impl MatrixSummary {
@@ -57,6 +71,8 @@ impl MatrixSummary {
             dense_mib: mib(8.0 * nrows as f64 * ncols as f64),
             certificate,
             seconds: None,
+            norm_2: None,
+            condition_2: None,
         }
     }
 
@@ -71,6 +87,12 @@ impl MatrixSummary {
         );
         if let Some(seconds) = self.seconds {
             println!("build        {seconds:.2} s");
+        }
+        if let Some(norm) = self.norm_2 {
+            println!("2-norm       {}", format_number(norm));
+        }
+        if let Some(condition) = self.condition_2 {
+            println!("condition    {} in the 2-norm", format_number(condition));
         }
         let Some(certificate) = &self.certificate else {
             println!("certificate  none in the file");
@@ -104,7 +126,17 @@ impl MatrixSummary {
 /// Runs the command.
 pub fn run(args: &InfoArgs) -> Result<()> {
     let (matrix, certificate) = AnyMatrix::load(&args.matrix)?;
-    let summary = MatrixSummary::new(&args.matrix, &matrix, certificate);
+    let mut summary = MatrixSummary::new(&args.matrix, &matrix, certificate);
+    if args.condition {
+        let a = matrix.operator();
+        let norm = norm_2(a, NORM_ACCURACY, 0)?;
+        summary.norm_2 = Some(norm);
+        let factors = if a.nrows() == a.ncols() { matrix.factored(LU_TOLERANCE)? } else { None };
+        summary.condition_2 = match factors {
+            Some(factors) => Some(norm * norm_2(factors.inverse(), NORM_ACCURACY, 0)?),
+            None => None,
+        };
+    }
     if args.json {
         println!("{}", serde_json::to_string_pretty(&summary)?);
     } else {

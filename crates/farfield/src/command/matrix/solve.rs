@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use anyhow::Result;
 use clap::Args;
+use farfield_matrix::Matrix;
 use farfield_matrix::krylov::{KrylovOptions, gmres};
-use farfield_matrix::{Accuracy, Factorization, Matrix};
 use serde::Serialize;
 
 use super::any_matrix::AnyMatrix;
@@ -79,22 +79,20 @@ pub fn run(args: &SolveArgs) -> Result<()> {
     }
     let (b, single) = read_vectors(&args.input, args.name.as_deref(), operator.nrows())?;
     let start = Instant::now();
-    let factored: Option<(Box<dyn Factorization<f64>>, &str)> = match &matrix {
-        AnyMatrix::Hodlr(m) => Some((Box::new(m.factor()?), "HODLR factorisation")),
-        AnyMatrix::Hss(m) => Some((Box::new(m.ulv()?), "HSS ULV factorisation")),
-        AnyMatrix::H(m) => {
-            let (factors, _) = m.lu(Accuracy::relative(args.lu_tol)?, 0)?;
-            Some((Box::new(factors), "GMRES preconditioned by H-LU"))
-        }
-        AnyMatrix::H2(_) => None,
+    let factored = matrix.factored(args.lu_tol)?;
+    let method = match &matrix {
+        AnyMatrix::Hodlr(_) => "HODLR factorisation",
+        AnyMatrix::Hss(_) => "HSS ULV factorisation",
+        AnyMatrix::H(_) => "GMRES preconditioned by H-LU",
+        AnyMatrix::H2(_) => "GMRES",
     };
     let factor_seconds = start.elapsed().as_secs_f64();
     let start = Instant::now();
     let (x, iterations) = match (&factored, &matrix) {
-        (Some((factors, _)), AnyMatrix::Hodlr(_) | AnyMatrix::Hss(_)) => (factors.solve(&b)?, 0),
+        (Some(factors), AnyMatrix::Hodlr(_) | AnyMatrix::Hss(_)) => (factors.solve(&b)?, 0),
         _ => {
             let options = KrylovOptions { tolerance: args.tol, ..KrylovOptions::default() };
-            let preconditioner = factored.as_ref().map(|(factors, _)| factors.inverse());
+            let preconditioner = factored.as_ref().map(|factors| factors.inverse());
             let mut x = Matrix::zeros(b.nrows(), b.ncols());
             let mut iterations = 0;
             for j in 0..b.ncols() {
@@ -115,7 +113,7 @@ pub fn run(args: &SolveArgs) -> Result<()> {
             if size > 0.0 { difference / size } else { difference }
         })
         .fold(0.0, f64::max);
-    let determinant = factored.as_ref().filter(|_| args.log_determinant).map(|(factors, _)| {
+    let determinant = factored.as_ref().filter(|_| args.log_determinant).map(|factors| {
         let determinant = factors.log_determinant();
         (determinant.sign, determinant.ln_abs)
     });
@@ -125,7 +123,7 @@ pub fn run(args: &SolveArgs) -> Result<()> {
         ));
     }
     let summary = SolveSummary {
-        method: factored.as_ref().map_or("GMRES", |(.., method)| *method),
+        method,
         factor_seconds,
         solve_seconds,
         relative_residual,
