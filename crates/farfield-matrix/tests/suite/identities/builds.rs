@@ -135,7 +135,6 @@ fn every_constructor_but_one_at_4096() {
 }
 
 #[test]
-#[ignore = "a minute: two singular value decompositions of order 2048 and four of 1024"]
 fn hodlr_of_a_dense_matrix_at_4096() {
     in_turn(4096, 7, |i| i == 0);
 }
