@@ -212,7 +212,7 @@ impl RunConfig {
     /// A model of another kind for the same problem: that of the paper's table, or the same sizes where the kinds share their keys.
     ///
     /// # Errors
-    /// A kind that there is not, or that the table of the problem does not have.
+    /// A kind that there is not.
     pub fn other_model(&self, kind: &str) -> Result<AnyModelConfig> {
         let other = match &self.problem {
             Some(problem) => preset(&problem.name, kind)?.model,
