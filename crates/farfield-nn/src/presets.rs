@@ -37,7 +37,7 @@ pub fn preset(table: PaperTable, kind: &str) -> Result<(AnyModelConfig, TrainCon
     let (hss, train) = neural_hss(table);
     let hss_of = |kind| AnyModelConfig::NeuralHss(ModelConfig { kind, ..hss.clone() });
     use PaperTable::{Table3, Table4, Table5, Table6, Table7, Table8, Table9};
-    let rival = |table| match table {
+    let [fno, resnet, deep_onet] = match table {
         // Channels and layers of FNO with its modes, of ResNet, of DeepONet.
         Table3 | Table9 => [(32, 6, 12), (48, 12, 0), (192, 4, 0)],
         Table4 => [(64, 6, 32), (150, 12, 0), (512, 4, 0)],
@@ -45,7 +45,6 @@ pub fn preset(table: PaperTable, kind: &str) -> Result<(AnyModelConfig, TrainCon
         Table7 => [(32, 4, 32), (64, 4, 0), (128, 4, 0)],
         Table8 => [(14, 2, 8), (48, 2, 0), (128, 4, 0)],
     };
-    let [fno, resnet, deep_onet] = rival(table);
     let model = match kind {
         "neural-hss" => hss_of(ModelKind::NeuralHss),
         "block-diagonal" => hss_of(ModelKind::BlockDiagonal),

@@ -120,26 +120,3 @@ impl Problem for EndStates {
         Ok(())
     }
 }
-
-/// Checks the arguments of [`Evolution::trajectory`].
-pub(crate) fn check_trajectory(
-    evolution: &dyn Evolution,
-    family: Family,
-    scalars: &[f64],
-    states: &[f64],
-) -> Result<(), PdeError> {
-    let families = evolution.families();
-    if !families.contains(&family) {
-        return Err(PdeError::UnknownFamily { name: family.to_string(), known: crate::family::names(&families) });
-    }
-    let points: usize = evolution.grid().iter().product();
-    let numbers = evolution.times().len() * evolution.fields().len() * points;
-    for (buffer, got, expected) in
-        [("scalars", scalars.len(), evolution.scalars().len()), ("states", states.len(), numbers)]
-    {
-        if got != expected {
-            return Err(PdeError::Length { problem: evolution.name(), buffer, got, expected });
-        }
-    }
-    Ok(())
-}

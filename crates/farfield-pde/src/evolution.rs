@@ -104,22 +104,20 @@ pub fn evolution(name: &str, options: &ProblemOptions) -> Result<Box<dyn Evoluti
 }
 
 /// Checks the arguments of [`Evolution::trajectory`]; `highest` is the highest wave number of family
-/// `paper`, or 0 if it needs no number of points.
+/// `paper`, where the families depend on the number of points.
 pub(crate) fn check_call(
     evolution: &dyn Evolution,
-    highest: usize,
+    highest: Option<usize>,
     family: Family,
     scalars: &[f64],
     states: &[f64],
 ) -> Result<(), PdeError> {
     let (problem, families, grid) = (evolution.name(), evolution.families(), evolution.grid());
     if !families.contains(&family) {
-        return Err(PdeError::Family {
-            problem,
-            family: family.to_string(),
-            n: grid[0],
-            known: names(&families),
-            highest,
+        let (family, known) = (family.to_string(), names(&families));
+        return Err(match highest {
+            Some(highest) => PdeError::Family { problem, family, n: grid[0], known, highest },
+            None => PdeError::UnknownFamily { name: family, known },
         });
     }
     let numbers = evolution.times().len() * evolution.fields().len() * grid.iter().product::<usize>();

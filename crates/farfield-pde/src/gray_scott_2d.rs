@@ -19,7 +19,8 @@
 //! The inverse problem is as ill-posed as it looks: diffusion forgets, and where the reaction dies out
 //! (A = 1, B = 0 everywhere) nothing is left of the first state.
 
-use crate::end_states::{Direction, EndStates, check_trajectory};
+use crate::end_states::{Direction, EndStates};
+use crate::evolution::check_call;
 use crate::fixed_steps::FixedSteps;
 use crate::gray_scott_solver::GrayScottSolver;
 use crate::gray_scott_states::InitialState;
@@ -208,7 +209,7 @@ impl Evolution for GrayScott2d {
         scalars: &mut [f64],
         states: &mut [f64],
     ) -> Result<(), PdeError> {
-        check_trajectory(self, family, scalars, states)?;
+        check_call(self, None, family, scalars, states)?;
         let count = self.patterns.len() as u64;
         let (pattern, solver) = &self.patterns[(key.index % count) as usize];
         let kind = [InitialState::Gaussians, InitialState::FourierSeries][(key.index / count % 2) as usize];

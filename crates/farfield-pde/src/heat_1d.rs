@@ -121,7 +121,7 @@ impl Evolution for Heat1d {
         scalars: &mut [f64],
         states: &mut [f64],
     ) -> Result<(), PdeError> {
-        check_call(self, HIGHEST, family, scalars, states)?;
+        check_call(self, Some(HIGHEST), family, scalars, states)?;
         let initial = self.line.initial_state(family, &mut key.rng(), |rng| 2.0 * rng.random::<f64>());
         self.line.trajectory(&initial, states)
     }

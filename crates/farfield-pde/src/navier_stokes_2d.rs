@@ -21,7 +21,8 @@ use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 use rustfft::num_complex::Complex;
 
-use crate::end_states::{Direction, EndStates, check_trajectory};
+use crate::end_states::{Direction, EndStates};
+use crate::evolution::check_call;
 use crate::fixed_steps::FixedSteps;
 use crate::fourier_2d::Fourier2d;
 use crate::options::positive;
@@ -195,7 +196,7 @@ impl Evolution for NavierStokes2d {
         scalars: &mut [f64],
         states: &mut [f64],
     ) -> Result<(), PdeError> {
-        check_trajectory(self, family, scalars, states)?;
+        check_call(self, None, family, scalars, states)?;
         let fourier = self.solver.fourier();
         let mut spectrum = vec![Complex::default(); fourier.spectrum_len()];
         random_vorticity(fourier, self.initial_scale, &mut key.rng(), &mut spectrum);

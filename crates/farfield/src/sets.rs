@@ -75,26 +75,9 @@ impl Sets {
             let request = SetRequest { options, family, stream, seed: request.seed, samples, dtype };
             Ok(Part::whole(cached_set(problem, &request, quiet)?, format!("{name} ({family})")))
         };
-        let train = set(request.family, Stream::Train, request.samples, "training")?;
-        let validation = (request.validation_samples > 0)
-            .then(|| set(request.family, Stream::Validation, request.validation_samples, "validation"))
-            .transpose()?;
-        let test = set(request.test_family(), Stream::Test, request.test_samples, "test")?;
-        // A grid too coarse for the paper's waves has no such family.
-        let ood = (request.ood_samples > 0 && problem.families().contains(&request.ood_family()))
-            .then(|| set(request.ood_family(), Stream::OutOfDistribution, request.ood_samples, "out of distribution"))
-            .transpose()?;
-        let mut facts = vec![("problem".to_owned(), problem.title().to_owned())];
-        facts.extend(problem.facts().into_iter().map(|(name, value)| (name.replace('_', " "), value)));
-        Ok(Self {
-            train,
-            validation,
-            test,
-            ood,
-            coordinates: problem.coordinates(),
-            facts,
-            notes: family_notes(problem, request),
-        })
+        let facts = stated(problem.title(), problem.facts());
+        let notes = family_notes(problem, request);
+        Self::drawn(request, &problem.families(), set, problem.coordinates(), facts, notes)
     }
 
     /// Trajectories, cut into pairs as `[data]` says.
@@ -107,22 +90,36 @@ impl Sets {
             let request = SetRequest { options: &request.options, family, stream, seed: request.seed, samples, dtype };
             Ok(Part::whole(cached_trajectories(evolution, &request, &options, quiet)?, format!("{name} ({family})")))
         };
+        let facts = stated(evolution.title(), evolution.facts());
+        let families = evolution.families();
+        let mut sets = Self::drawn(request, &families, set, evolution.coordinates(), facts, Vec::new())?;
+        if let Some(pairs) = sets.train.dataset.trajectory_pairs() {
+            let target = if pairs.residual() { "the change of the state" } else { "the state" };
+            let text = format!("{}, stride {}, output {target}", pairs.task(), pairs.time_stride());
+            sets.facts.push(("task".to_owned(), text));
+        }
+        Ok(sets)
+    }
+
+    /// The sets of a built-in problem, each drawn by `set` from a family, a stream, a number of samples and a name.
+    fn drawn(
+        request: &ProblemConfig,
+        families: &[Family],
+        set: impl Fn(Family, Stream, u64, &str) -> Result<Part>,
+        coordinates: Vec<Vec<f64>>,
+        facts: Vec<(String, String)>,
+        notes: Vec<String>,
+    ) -> Result<Self> {
         let train = set(request.family, Stream::Train, request.samples, "training")?;
         let validation = (request.validation_samples > 0)
             .then(|| set(request.family, Stream::Validation, request.validation_samples, "validation"))
             .transpose()?;
         let test = set(request.test_family(), Stream::Test, request.test_samples, "test")?;
-        let ood = (request.ood_samples > 0 && evolution.families().contains(&request.ood_family()))
+        // A grid too coarse for the paper's waves has no such family.
+        let ood = (request.ood_samples > 0 && families.contains(&request.ood_family()))
             .then(|| set(request.ood_family(), Stream::OutOfDistribution, request.ood_samples, "out of distribution"))
             .transpose()?;
-        let mut facts = vec![("problem".to_owned(), evolution.title().to_owned())];
-        facts.extend(evolution.facts().into_iter().map(|(name, value)| (name.replace('_', " "), value)));
-        if let Some(pairs) = train.dataset.trajectory_pairs() {
-            let target = if pairs.residual() { "the change of the state" } else { "the state" };
-            let text = format!("{}, stride {}, output {target}", pairs.task(), pairs.time_stride());
-            facts.push(("task".to_owned(), text));
-        }
-        Ok(Self { train, validation, test, ood, coordinates: evolution.coordinates(), facts, notes: Vec::new() })
+        Ok(Self { train, validation, test, ood, coordinates, facts, notes })
     }
 
     fn of_file(config: &RunConfig) -> Result<Self> {
@@ -178,6 +175,12 @@ impl Sets {
             notes: Vec::new(),
         })
     }
+}
+
+/// Title and facts of a problem, for people.
+fn stated(title: &str, facts: Vec<(&'static str, String)>) -> Vec<(String, String)> {
+    let facts = facts.into_iter().map(|(name, value)| (name.replace('_', " "), value));
+    std::iter::once(("problem".to_owned(), title.to_owned())).chain(facts).collect()
 }
 
 /// What the family of the training set can and cannot show.
