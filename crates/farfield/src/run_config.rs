@@ -342,7 +342,7 @@ fn parse(text: &str, origin: &str) -> Result<toml::Table> {
 }
 
 /// `over` replaces what `base` has, table by table.
-fn merge(base: &mut toml::Table, over: toml::Table) {
+pub fn merge(base: &mut toml::Table, over: toml::Table) {
     for (key, value) in over {
         match (base.get_mut(&key), value) {
             (Some(toml::Value::Table(base)), toml::Value::Table(over)) => merge(base, over),

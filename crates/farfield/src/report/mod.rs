@@ -10,6 +10,7 @@
 //! | [`FieldSample`] | input, truth, prediction and signed error in 1D, 2D, 3D |
 //! | [`ErrorPlot`] | distribution of errors over the samples of several sets |
 //! | [`XyPlot`] | series with bands, levels and guides, for example error against number of samples |
+//! | [`DotPlot`] | a number for each pair of a row and a series, beside the number it is compared with |
 //! | [`hss_structure`] | the blocks of an HSS matrix, coloured by rank |
 //! | [`BlockStructure`] | the leaves of any hierarchical matrix, coloured by rank |
 //!
@@ -21,6 +22,7 @@ mod canvas;
 mod colour;
 mod distribution;
 mod document;
+mod dot_plot;
 mod error;
 mod field;
 mod field_images;
@@ -45,6 +47,7 @@ mod xy_plot;
 pub use blocks::{BlockStructure, DrawnBlock};
 pub use distribution::{ErrorDistribution, ErrorPlot};
 pub use document::{Figure, FigureContent, Report};
+pub use dot_plot::{DotPlot, DotSeries};
 pub use error::ReportError;
 pub use field::FieldSample;
 pub use number::{format_count, format_number};
