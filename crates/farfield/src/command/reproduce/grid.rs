@@ -261,6 +261,9 @@ impl<'a> Runner<'a> {
         if let Some(seeds) = &self.args.seeds {
             spending.seeds.clone_from(seeds);
         }
+        if let Some(seconds) = self.args.seconds {
+            spending.seconds = Some(seconds).filter(|s| *s > 0.0);
+        }
         spending
     }
 

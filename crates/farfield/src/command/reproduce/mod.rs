@@ -43,6 +43,9 @@ pub struct ReproduceArgs {
     /// These seeds instead of the budget's.
     #[arg(long, value_delimiter = ',', value_name = "SEED")]
     seeds: Option<Vec<u64>>,
+    /// Seconds of training of the comparison at equal seconds, instead of the budget's; 0 for none.
+    #[arg(long)]
+    seconds: Option<f64>,
     /// Change one key of every run of a table, such as train.precision=f64 (again for more).
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -156,6 +159,9 @@ pub fn run(args: &ReproduceArgs) -> Result<()> {
         let known = EXPERIMENTS.map(|(name, ..)| name).join(", ");
         return Err(bad_input(format!("cannot reproduce \"{name}\": known are {known}")));
     };
+    if let Some(seconds) = args.seconds.filter(|s| !(0.0..=1e9).contains(s)) {
+        return Err(bad_input(format!("--seconds {seconds}: must be between 0 and 1e9")));
+    }
     if let Some(text) = text {
         return grid::run(args, name, text);
     }
@@ -164,6 +170,7 @@ pub fn run(args: &ReproduceArgs) -> Result<()> {
         ("--rows", args.rows.is_some() && !timing),
         ("--models", args.models.is_some() && !timing),
         ("--seeds", args.seeds.is_some()),
+        ("--seconds", args.seconds.is_some()),
         ("--set", !args.set.is_empty()),
     ];
     if let Some((flag, _)) = of_tables.into_iter().find(|(_, given)| *given) {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::experiment::chosen;
 use super::{Budgets, ReproduceArgs, write_results};
 use crate::progress::Progress;
-use crate::report::{Cell, DotPlot, DotSeries, Figure, Report, Table, format_count, format_number};
+use crate::report::{DotPlot, DotSeries, Figure, Report, Table, format_count, format_number};
 use crate::run_config::{ProblemConfig, preset};
 use crate::speed::{ModelSpeed, Patience, measure};
 
