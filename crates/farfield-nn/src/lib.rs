@@ -77,6 +77,7 @@ pub mod tensor_map;
 pub mod tensor_ops;
 pub mod trainer;
 pub mod training_data;
+pub mod unroll;
 
 pub use any_model::{AnyModel, AnyModelConfig, MODEL_KINDS};
 pub use baselines::{LinearLeastSquares, MeanPredictor};
@@ -94,3 +95,4 @@ pub use rollout::{Rollout, RolloutErrors, rollout};
 pub use tensor_map::TensorMap;
 pub use trainer::{Ending, EpochMetrics, Progress, Trainer, fit_normalizers};
 pub use training_data::Samples;
+pub use unroll::UnrolledSamples;
