@@ -24,6 +24,10 @@ pub struct SetErrors {
     pub trajectory_l2: f64,
     /// One ratio over the whole set.
     pub global_l2: f64,
+    /// Mean over samples and channels of the root mean square error over the deviation of the field (The Well).
+    pub vrmse: f64,
+    /// Mean over samples and channels of `||e|| / ||y||` (PDEBench).
+    pub nrmse: f64,
 }
 
 impl SetErrors {
@@ -38,6 +42,8 @@ impl SetErrors {
             max: evaluation.quantile(1.0),
             trajectory_l2: evaluation.trajectory_l2,
             global_l2: evaluation.global_l2,
+            vrmse: evaluation.vrmse,
+            nrmse: evaluation.nrmse,
         }
     }
 }
