@@ -103,10 +103,10 @@ fn domain_and_task_travel_with_the_model() {
     let bytes = std::fs::read(&path).unwrap();
     let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
     let header = std::str::from_utf8(&bytes[8..8 + length]).unwrap();
-    assert!(header.contains("\\\"mask\\\":[21,"), "{header}");
+    assert!(header.contains("\\\"mask\\\":[22,"), "{header}");
     for (from, to, part) in [
-        ("\\\"mask\\\":[21,", "\\\"mask\\\":[22,", "its runs have 89 points"),
-        ("\\\"mask\\\":[21,", "\\\"mask\\\":[-1,", "config"),
+        ("\\\"mask\\\":[22,", "\\\"mask\\\":[23,", "its runs have 89 points"),
+        ("\\\"mask\\\":[22,", "\\\"mask\\\":[-1,", "config"),
         ("\\\"one-step\\\"", "\\\"two-step\\\"", "two-step"),
     ] {
         assert!(header.contains(from), "{from} in {header}");

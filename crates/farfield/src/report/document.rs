@@ -10,6 +10,7 @@ use super::error::ReportError;
 use super::field::FieldSample;
 use super::html::{Drawn, page};
 use super::picture::Picture;
+use super::rollout::{RolloutCurves, RolloutFields};
 use super::store::{create_folder, write_whole};
 use super::structure::hss_structure;
 use super::table::Table;
@@ -69,6 +70,10 @@ pub enum FigureContent {
     Field(FieldSample),
     /// Distribution of errors over samples.
     Errors(ErrorPlot),
+    /// Errors of models against time.
+    RolloutCurves(RolloutCurves),
+    /// A trajectory, true and predicted.
+    RolloutFields(RolloutFields),
     /// Series in one frame.
     Plot(XyPlot),
     /// Block structure of an HSS matrix.
@@ -91,6 +96,8 @@ impl FigureContent {
             FigureContent::Slopes(data) => data.draw(),
             FigureContent::Field(data) => data.draw(),
             FigureContent::Errors(data) => data.draw(),
+            FigureContent::RolloutCurves(data) => data.draw(),
+            FigureContent::RolloutFields(data) => data.draw(),
             FigureContent::Plot(data) => data.draw(),
             FigureContent::Structure { n, levels, rank } => hss_structure(*n, *levels, *rank),
         }
@@ -118,6 +125,18 @@ impl From<FieldSample> for FigureContent {
 impl From<ErrorPlot> for FigureContent {
     fn from(data: ErrorPlot) -> Self {
         FigureContent::Errors(data)
+    }
+}
+
+impl From<RolloutCurves> for FigureContent {
+    fn from(data: RolloutCurves) -> Self {
+        FigureContent::RolloutCurves(data)
+    }
+}
+
+impl From<RolloutFields> for FigureContent {
+    fn from(data: RolloutFields) -> Self {
+        FigureContent::RolloutFields(data)
     }
 }
 
