@@ -311,6 +311,28 @@ impl Dataset {
         }
     }
 
+    /// A set of one-step pairs whose outputs are `unroll` states, one after the other as channels, in the place of one. Samples keep
+    /// their order; those too close to the end of their trajectory are gone. States are shared, not copied.
+    ///
+    /// # Errors
+    /// [`DataError::Parameter`] for pairs that are not cut from trajectories, and as [`TrajectoryPairs::unrolled`].
+    pub fn unrolled(&self, unroll: usize) -> Result<Self, DataError> {
+        let Some(pairs) = self.trajectory_pairs() else {
+            let reason = format!("{}: holds pairs, only trajectories have further steps", self.origin);
+            return Err(DataError::parameter("unroll", unroll, reason));
+        };
+        let pairs = pairs.unrolled(unroll)?;
+        Ok(Self {
+            origin: self.origin.clone(),
+            layout: self.layout,
+            samples: pairs.len(),
+            fields: Fields::Trajectories(pairs),
+            mask: self.mask.clone(),
+            coordinates: self.coordinates.clone(),
+            attributes: self.attributes.clone(),
+        })
+    }
+
     /// Which points of the output's grid are inside the domain; `None` for all.
     pub fn mask(&self) -> Option<&Mask> {
         self.mask.as_ref()

@@ -74,11 +74,54 @@ impl Mask {
 
     /// Sets to zero what lies outside, in `fields`, one after the other, each on the grid of the mask.
     pub fn clear_outside<T: Real>(&self, fields: &mut [T]) {
+        self.fill_outside(fields, T::default());
+    }
+
+    /// Sets to `value` what lies outside, in `fields`, one after the other, each on the grid of the mask.
+    pub fn fill_outside<T: Real>(&self, fields: &mut [T], value: T) {
         for field in fields.chunks_mut(self.inside.len()) {
-            for (value, _) in field.iter_mut().zip(&self.inside).filter(|(_, inside)| !**inside) {
-                *value = T::default();
+            for (field, _) in field.iter_mut().zip(&self.inside).filter(|(_, inside)| !**inside) {
+                *field = value;
             }
         }
+    }
+
+    /// The values inside, of `fields` one after the other, each on the grid of the mask: [`Self::count`] of each.
+    pub fn select_inside<T: Real>(&self, fields: &[T]) -> Vec<T> {
+        let inside = self.inside.iter().cycle();
+        fields.iter().zip(inside).filter_map(|(&value, &inside)| inside.then_some(value)).collect()
+    }
+
+    /// Lengths of the runs of points outside and inside, in turn, row-major; the first, outside, may be 0.
+    pub fn runs(&self) -> Vec<usize> {
+        let mut runs = vec![0];
+        let mut current = false;
+        for &inside in &self.inside {
+            if inside != current {
+                runs.push(0);
+                current = inside;
+            }
+            if let Some(last) = runs.last_mut() {
+                *last += 1;
+            }
+        }
+        runs
+    }
+
+    /// The mask of [`Self::runs`].
+    ///
+    /// # Errors
+    /// As [`Self::new`]; runs whose sum is not the number of points.
+    pub fn from_runs(grid: &[usize], runs: &[usize]) -> Result<Self, DataError> {
+        let points = grid.iter().try_fold(1usize, |n, &axis| n.checked_mul(axis));
+        let total = runs.iter().try_fold(0usize, |n, &run| n.checked_add(run));
+        if points.is_none() || points != total {
+            let shown = total.map_or("too many".to_owned(), |n| n.to_string());
+            return Err(DataError::parameter("mask", shape_text(grid), format!("its runs have {shown} points")));
+        }
+        let inside: Vec<bool> =
+            runs.iter().enumerate().flat_map(|(i, &run)| std::iter::repeat_n(i % 2 == 1, run)).collect();
+        Self::new(grid, &inside)
     }
 
     /// 1 inside and 0 outside, for products with fields.
@@ -99,6 +142,20 @@ mod tests {
         let mut fields: Vec<f64> = (1..=12).map(f64::from).collect();
         mask.clear_outside(&mut fields);
         assert_eq!(fields, [1.0, 0.0, 3.0, 4.0, 0.0, 0.0, 7.0, 0.0, 9.0, 10.0, 0.0, 0.0]);
+        assert_eq!(mask.select_inside(&[1.0f64, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]), [1.0, 3.0, 4.0, 7.0]);
+        mask.fill_outside(&mut fields[..6], -1.0);
+        assert_eq!(fields[..6], [1.0, -1.0, 3.0, 4.0, -1.0, -1.0]);
+        assert_eq!(mask.runs(), [0, 1, 1, 2, 2]);
+        assert_eq!(Mask::from_runs(&[2, 3], &mask.runs()).unwrap(), mask);
+        for (grid, runs, part) in [
+            (&[2, 3][..], &[1, 4][..], "its runs have 5 points"),
+            (&[2, 3], &[6], "no point is inside"),
+            (&[2, 3], &[usize::MAX, 7], "too many"),
+            (&[usize::MAX, 2], &[1, 1], "2 points"),
+        ] {
+            let error = Mask::from_runs(grid, runs).unwrap_err().to_string();
+            assert!(error.contains(part) && !error.contains('\n'), "{error}");
+        }
         for (grid, inside, part) in [
             (&[2, 3][..], &[true; 5][..], "5 values"),
             (&[2, 2], &[false; 4], "no point is inside"),

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dataset::{Dataset, Side};
 use crate::error::DataError;
+use crate::mask::Mask;
 use crate::real::Real;
 
 /// How fields are scaled. In configurations: `"none"`, `"max"`, `"zscore"`.
@@ -93,7 +94,8 @@ impl Normalizer {
         Self { shift: vec![0.0; channels], scale: vec![1.0; channels] }
     }
 
-    /// Shift and scale of one side of the samples `indices` (the training set).
+    /// Shift and scale of one side of the samples `indices` (the training set); of outputs on a domain with a mask, over the points
+    /// inside.
     ///
     /// Reads each sample once (`max`) or twice (`zscore`); memory for one sample.
     ///
@@ -113,6 +115,8 @@ impl Normalizer {
         let mut order = indices.to_vec();
         order.sort_unstable();
 
+        // Outputs outside the domain mean nothing.
+        let mask = dataset.mask().filter(|_| side == Side::Output);
         let points = shape.points();
         let mut sample = vec![0.0f64; shape.len()];
         let mut for_each_channel = |take: &mut dyn FnMut(usize, &[f64])| -> Result<(), DataError> {
@@ -128,7 +132,10 @@ impl Normalizer {
                     });
                 }
                 for (channel, values) in sample.chunks_exact(points).enumerate() {
-                    take(channel, values);
+                    match mask {
+                        Some(mask) => take(channel, &mask.select_inside(values)),
+                        None => take(channel, values),
+                    }
                 }
             }
             Ok(())
@@ -147,7 +154,7 @@ impl Normalizer {
             return Self::new(vec![0.0; channels], scale);
         }
 
-        let count = order.len() as f64 * points as f64;
+        let count = order.len() as f64 * mask.map_or(points, Mask::count) as f64;
         let mut sums = vec![CompensatedSum::default(); channels];
         let mut largest = vec![0.0f64; channels];
         for_each_channel(&mut |channel, values| {
@@ -323,6 +330,19 @@ mod tests {
         assert!((tiny / 1e-250 / exact - 1.0).abs() < 1e-13, "{tiny}");
         assert_eq!(deviation(vec![0.1; 24]), 1.0);
         assert_eq!(deviation(vec![0.0; 24]), 1.0);
+    }
+
+    #[test]
+    fn outputs_are_scaled_by_what_lies_inside_of_the_mask() {
+        let y = vec![1.0, 900.0, 3.0, -5.0, 900.0, 1.0];
+        let set = Dataset::from_arrays("made", vec![7.0; 6], &[2, 3], y, &[2, 3], &OpenOptions::default()).unwrap();
+        let set = set.with_mask(Some(Mask::new(&[3], &[true, false, true]).unwrap())).unwrap();
+        let fit = |side, kind| Normalizer::fit(&set, &[0, 1], side, kind).unwrap();
+        assert_eq!(fit(Side::Output, Normalization::Max).scale(), [5.0]);
+        // Of 1, 3, -5, 1: mean 0, mean square 9.
+        let zscore = fit(Side::Output, Normalization::Zscore);
+        assert_eq!((zscore.shift(), zscore.scale()), (&[0.0][..], &[3.0][..]));
+        assert_eq!(fit(Side::Input, Normalization::Max).scale(), [7.0]);
     }
 
     #[test]

@@ -52,8 +52,34 @@ pub struct TrajectoryPairs {
 
 impl TrajectoryPairs {
     pub(crate) fn new(trajectories: Arc<Trajectories>, options: &OpenOptions) -> Result<Self, DataError> {
+        let scalars = (0..trajectories.scalars.len())
+            .filter(|&at| {
+                let values = &trajectories.scalars[at].values;
+                // A scalar that is the same everywhere says nothing.
+                options.scalars.unwrap_or_else(|| values.iter().any(|v| v != &values[0]))
+            })
+            .collect::<Vec<_>>();
         let task = options.task.unwrap_or(trajectories.usual_task);
-        let (stride, unroll) = (options.time_stride, options.unroll);
+        Self::cut(trajectories, task, options.time_stride, options.unroll, options.residual, scalars)
+    }
+
+    /// The same trajectories, cut into outputs of `unroll` states.
+    ///
+    /// # Errors
+    /// [`DataError::Parameter`] for 0, for a task other than one-step, for more steps than a trajectory has.
+    pub fn unrolled(&self, unroll: usize) -> Result<Self, DataError> {
+        let (set, scalars) = (Arc::clone(&self.trajectories), self.scalars.clone());
+        Self::cut(set, self.task, self.stride, unroll, self.residual, scalars)
+    }
+
+    fn cut(
+        trajectories: Arc<Trajectories>,
+        task: Task,
+        stride: usize,
+        unroll: usize,
+        residual: bool,
+        scalars: Vec<usize>,
+    ) -> Result<Self, DataError> {
         let steps = trajectories.times.len();
         let refused = |name: &'static str, value: usize, reason: &str| {
             Err(DataError::parameter(name, value, format!("{}: {reason}", trajectories.origin)))
@@ -80,30 +106,13 @@ impl TrajectoryPairs {
                 &format!("{unroll} steps of that length do not fit a trajectory of {steps} states"),
             );
         }
-        let scalars = (0..trajectories.scalars.len())
-            .filter(|&at| {
-                let values = &trajectories.scalars[at].values;
-                // A scalar that is the same everywhere says nothing.
-                options.scalars.unwrap_or_else(|| values.iter().any(|v| v != &values[0]))
-            })
-            .collect::<Vec<_>>();
         let state = trajectories.shape.clone();
         let with_channels = |channels: usize| FieldShape::new(channels, &state.grid);
         let input = with_channels(state.channels.saturating_add(scalars.len()));
         let output = with_channels(state.channels.saturating_mul(unroll));
         input.check("input shape")?;
         output.check("output shape")?;
-        Ok(Self {
-            task,
-            stride,
-            unroll,
-            residual: options.residual,
-            scalars,
-            per_trajectory,
-            input,
-            output,
-            trajectories,
-        })
+        Ok(Self { task, stride, unroll, residual, scalars, per_trajectory, input, output, trajectories })
     }
 
     /// The trajectories themselves.

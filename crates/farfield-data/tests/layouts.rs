@@ -262,6 +262,16 @@ fn the_well_file_and_folder() {
     // Two strides of two steps: +200 in A, B, v_x and -200 in v_y, twice.
     let once: Vec<f64> = [200.0, 200.0, 200.0, -200.0].iter().flat_map(|&v| [v; 24]).collect();
     assert_eq!(y, [once.clone(), once].concat());
+    // The same, of a set that was opened for one step.
+    let one = Dataset::open(folder.path(), &OpenOptions { time_stride: 2, residual: true, ..options() }).unwrap();
+    assert_eq!((one.len(), one.unrolled(1).unwrap().len()), (18, 18));
+    let two = one.unrolled(2).unwrap();
+    assert_eq!((two.len(), two.input_shape(), two.output_shape()), (6, data.input_shape(), data.output_shape()));
+    let (mut again_x, mut again_y) = (vec![0f64; 5 * 24], vec![0f64; 8 * 24]);
+    two.read(&[4], &mut again_x, &mut again_y).unwrap();
+    assert_eq!((again_x, again_y), (x, y));
+    refused(one.unrolled(3), &["3 steps of that length do not fit a trajectory of 5 states"]);
+    refused(one.unrolled(0), &["unroll = 0"]);
     let all = OpenOptions { scalars: Some(true), ..options() };
     assert_eq!(Dataset::open(folder.path(), &all).unwrap().input_shape().channels, 6);
     let none = OpenOptions { scalars: Some(false), ..options() };

@@ -22,7 +22,7 @@ use farfield_data::{DType, Dataset, Side};
 use rayon::prelude::*;
 
 use crate::error::NnError;
-use crate::metrics::Evaluation;
+use crate::evaluation::Evaluation;
 use crate::pseudo_inverse::{product, pseudo_inverse};
 use crate::training_data::Samples;
 
@@ -72,10 +72,10 @@ impl MeanPredictor {
         if len != self.mean.len() {
             return Err(NnError::shape("values of an output", len, self.mean.len()));
         }
-        let mut sums = Evaluation::collect();
+        let mut sums = Evaluation::collect(test.dataset);
         for block in blocks(test.indices, len) {
             let target = read(test.dataset, Side::Output, block)?;
-            sums.add(&self.mean.repeat(block.len()), &target, len);
+            sums.add(&self.mean.repeat(block.len()), &target);
         }
         sums.finish()
     }
@@ -159,7 +159,7 @@ impl<'a> LinearLeastSquares<'a> {
             }
         }
         let (input, output) = (theirs.input_shape().len(), theirs.output_shape().len());
-        let mut sums = Evaluation::collect();
+        let mut sums = Evaluation::collect(theirs);
         for block in blocks(test.indices, input.max(output)) {
             let features = match self.form {
                 LeastSquaresForm::Factors => {
@@ -179,7 +179,7 @@ impl<'a> LinearLeastSquares<'a> {
                 add_combinations(&mut prediction, part, &y, output);
                 first += known.len();
             }
-            sums.add(&prediction, &read(theirs, Side::Output, block)?, output);
+            sums.add(&prediction, &read(theirs, Side::Output, block)?);
         }
         sums.finish()
     }

@@ -9,7 +9,7 @@ use farfield_data::Side;
 use farfield_kernels::HssLayout;
 
 use crate::error::NnError;
-use crate::metrics::Evaluation;
+use crate::evaluation::Evaluation;
 use crate::pseudo_inverse::{product, pseudo_inverse};
 use crate::training_data::Samples;
 
@@ -80,7 +80,7 @@ impl BlockLeastSquares {
                 return Err(NnError::shape(what, got, expected));
             }
         }
-        let mut sums = Evaluation::collect();
+        let mut sums = Evaluation::collect(test.dataset);
         for indices in test.indices.chunks(BLOCK) {
             let part = Samples { dataset: test.dataset, indices };
             let (x, y) = (read(part, Side::Input)?, read(part, Side::Output)?);
@@ -93,7 +93,7 @@ impl BlockLeastSquares {
                     row[rows.clone()].iter_mut().zip(leaf.row(s).iter()).for_each(|(p, v)| *p = *v);
                 }
             }
-            sums.add(&prediction, &y, output);
+            sums.add(&prediction, &y);
         }
         sums.finish()
     }

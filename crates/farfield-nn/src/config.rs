@@ -323,6 +323,9 @@ pub struct TrainConfig {
     pub loss: LossKind,
     /// `lambda` of the term `lambda/2 sum_i (slope_i - 1)^2` of theorem 2.3. Default 0.
     pub slope_penalty: f64,
+    /// Steps in time that the model takes on its own predictions, all of which count: see [`unroll`](crate::unroll). Default 1.
+    #[serde(deserialize_with = "field::unroll")]
+    pub unroll: usize,
     /// `"max"` (default), `"zscore"` or `"none"`.
     pub normalization: Normalization,
     /// Epochs between validations. Default 1.
@@ -360,6 +363,7 @@ impl Default for TrainConfig {
             clip_norm: 1.0,
             loss: LossKind::Sum,
             slope_penalty: 0.0,
+            unroll: 1,
             normalization: Normalization::Max,
             validate_every: 1,
             checkpoint_every: 50,
@@ -381,6 +385,7 @@ impl TrainConfig {
             ("train.epochs", self.epochs as u64),
             ("train.steps", self.steps.unwrap_or(1)),
             ("train.batch_size", self.batch_size as u64),
+            ("train.unroll", self.unroll as u64),
             ("train.validate_every", self.validate_every as u64),
             ("train.early_stopping", self.early_stopping.unwrap_or(1) as u64),
         ];
@@ -513,6 +518,7 @@ mod field {
         lift_rank "model.lift_rank",
         epochs "train.epochs",
         batch_size "train.batch_size",
+        unroll "train.unroll",
         validate_every "train.validate_every",
         checkpoint_every "train.checkpoint_every",
     }
@@ -562,6 +568,7 @@ mod tests {
             (model(r#"{"ranks": 1}"#).unwrap_err(), "ranks"),
             (train(r#"{"epochs": -5}"#).unwrap_err(), "train.epochs = -5"),
             (train(r#"{"steps": -5}"#).unwrap_err(), "train.steps = -5"),
+            (train(r#"{"unroll": -2}"#).unwrap_err(), "train.unroll = -2"),
             (train(r#"{"lr": 1}"#).unwrap_err(), "lr"),
             (train(r#"{"loss": "l1"}"#).unwrap_err(), "l1"),
         ] {
@@ -588,6 +595,7 @@ mod tests {
             ("train.epochs", TrainConfig { epochs: 0, ..base() }),
             ("train.steps", TrainConfig { steps: Some(0), ..base() }),
             ("train.batch_size", TrainConfig { batch_size: 0, ..base() }),
+            ("train.unroll", TrainConfig { unroll: 0, ..base() }),
             ("train.learning_rate", TrainConfig { learning_rate: -1.0, ..base() }),
             ("train.learning_rate", TrainConfig { learning_rate: f64::INFINITY, ..base() }),
             ("train.minimum_learning_rate", TrainConfig { minimum_learning_rate: 1.0, ..base() }),

@@ -3,17 +3,24 @@
 //! | name | definition | source |
 //! | --- | --- | --- |
 //! | [`relative_l2`] | mean over samples of `||p - t||_2 / ||t||_2` | Neural-HSS, eq. 2 |
-//! | [`trajectory_l2`] | mean over samples of `||p - t||_2`, no grid weight | Neural-HSS, eq. 3 |
+//! | [`trajectory_l2`] | mean over samples of `||p - t||_2`, weight 1 for every number | Neural-HSS, eq. 3 |
 //! | [`global_l2`] | `||p - t||_2 / ||t||_2` over the whole set | DeepXDE's "l2 relative error" |
+//! | [`vrmse`] | mean over fields of `sqrt(MSE / (var(t) + 1e-7))`, the variance over the field unbiased | The Well |
+//! | [`nrmse`] | mean over fields of `||p - t||_2 / ||t||_2` | PDEBench |
 //!
-//! A sample is everything that belongs to it: channels, points and, for a trajectory, time steps. The values
-//! are those of the data, not normalised.
+//! A sample is everything that belongs to it: channels, points and, for a trajectory, time steps. A field is one channel of one
+//! sample at one time. The values are those of the data, not normalised. On a domain with a mask all sums, means and variances go over the points
+//! inside ([`Mask::select_inside`](farfield_data::Mask::select_inside)).
+//!
+//! `trajectory_l2` has no weight of the grid, as printed: multiplied by `sqrt(h)` (in `d` dimensions `h^(d/2)`, for trajectories also by `sqrt(dt)`) it is the norm of
+//! `L^2`, divided by the root of the count of numbers it is the root mean square.
 
 use burn::tensor::{Tensor, TensorData};
 use farfield_data::{Dataset, Normalizer, Real};
 
 use crate::config::Precision;
 use crate::error::NnError;
+use crate::evaluation::Evaluation;
 use crate::model::Model;
 
 /// Mean over samples of `||p - t||_2 / ||t||_2` (eq. 2).
@@ -55,7 +62,7 @@ pub fn global_l2<T: Real>(prediction: &[T], target: &[T]) -> f64 {
 }
 
 /// Sums of squares of the error and of the target, sample by sample.
-fn squares<T: Real>(prediction: &[T], target: &[T], sample_len: usize) -> impl Iterator<Item = (f64, f64)> {
+pub(crate) fn squares<T: Real>(prediction: &[T], target: &[T], sample_len: usize) -> impl Iterator<Item = (f64, f64)> {
     assert_eq!(prediction.len(), target.len(), "values of prediction and target");
     assert!(sample_len > 0 && target.len().is_multiple_of(sample_len), "a whole number of samples");
     prediction.chunks_exact(sample_len).zip(target.chunks_exact(sample_len)).map(|(p, t)| {
@@ -69,75 +76,48 @@ fn squares<T: Real>(prediction: &[T], target: &[T], sample_len: usize) -> impl I
     })
 }
 
-fn mean(values: &[f64]) -> f64 {
+/// Added to the variance in [`vrmse`], as in The Well: a constant field does not divide by zero.
+const VARIANCE_FLOOR: f64 = 1e-7;
+
+/// Mean over fields of `sqrt(MSE / (var + 1e-7))`: mean square error and variance of the target over the `points` of each field, the variance
+/// unbiased (that of a field of one point is 0).
+///
+/// # Panics
+/// As [`relative_l2`], with `points` in the place of `sample_len`.
+pub fn vrmse<T: Real>(prediction: &[T], target: &[T], points: usize) -> f64 {
+    mean(&vrmse_per_field(prediction, target, points))
+}
+
+/// The terms of [`vrmse`], field by field.
+///
+/// # Panics
+/// As [`vrmse`], but no field is fine.
+pub fn vrmse_per_field<T: Real>(prediction: &[T], target: &[T], points: usize) -> Vec<f64> {
+    let count = points as f64;
+    let variance = |field: &[T]| {
+        let mean = field.iter().map(|t| t.to_f64()).sum::<f64>() / count;
+        let squares: f64 = field.iter().map(|t| (t.to_f64() - mean).powi(2)).sum();
+        squares / (count - 1.0).max(1.0)
+    };
+    squares(prediction, target, points)
+        .zip(target.chunks_exact(points))
+        .map(|((error, _), field)| (error / count / (variance(field) + VARIANCE_FLOOR)).sqrt())
+        .collect()
+}
+
+/// Mean over fields of `||p - t||_2 / ||t||_2`, each over `points`; the root mean square error over that of the target.
+///
+/// A field whose target is zero counts as in [`relative_l2`].
+///
+/// # Panics
+/// As [`vrmse`].
+pub fn nrmse<T: Real>(prediction: &[T], target: &[T], points: usize) -> f64 {
+    relative_l2(prediction, target, points)
+}
+
+pub(crate) fn mean(values: &[f64]) -> f64 {
     assert!(!values.is_empty(), "at least one sample");
     values.iter().sum::<f64>() / values.len() as f64
-}
-
-/// Errors of a model on a set of samples.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Evaluation {
-    /// Mean of the relative errors (eq. 2).
-    pub relative_l2: f64,
-    /// Mean of the absolute errors (eq. 3).
-    pub trajectory_l2: f64,
-    /// One ratio over the whole set.
-    pub global_l2: f64,
-    /// Relative error of every sample, in the order asked for.
-    pub per_sample: Vec<f64>,
-}
-
-impl Evaluation {
-    /// Collects an evaluation from samples given in pieces.
-    pub(crate) fn collect() -> EvaluationSums {
-        EvaluationSums::default()
-    }
-
-    /// Quantile `q` in `[0, 1]` of the relative errors, linear between order statistics.
-    pub fn quantile(&self, q: f64) -> f64 {
-        let mut sorted = self.per_sample.clone();
-        sorted.sort_by(f64::total_cmp);
-        let position = q.clamp(0.0, 1.0) * (sorted.len() - 1) as f64;
-        let (below, above) = (sorted[position.floor() as usize], sorted[position.ceil() as usize]);
-        below + (above - below) * position.fract()
-    }
-}
-
-/// Running sums of an [`Evaluation`].
-#[derive(Debug, Default)]
-pub(crate) struct EvaluationSums {
-    per_sample: Vec<f64>,
-    absolute: f64,
-    error: f64,
-    norm: f64,
-}
-
-impl EvaluationSums {
-    /// Takes samples in.
-    pub(crate) fn add<T: Real>(&mut self, prediction: &[T], target: &[T], sample_len: usize) {
-        self.per_sample.extend(relative_l2_per_sample(prediction, target, sample_len));
-        for (error, norm) in squares(prediction, target, sample_len) {
-            self.absolute += error.sqrt();
-            self.error += error;
-            self.norm += norm;
-        }
-    }
-
-    /// The evaluation of all samples taken in.
-    ///
-    /// # Errors
-    /// When there were none.
-    pub(crate) fn finish(self) -> Result<Evaluation, NnError> {
-        if self.per_sample.is_empty() {
-            return Err(NnError::Empty { what: "evaluation" });
-        }
-        Ok(Evaluation {
-            relative_l2: mean(&self.per_sample),
-            trajectory_l2: self.absolute / self.per_sample.len() as f64,
-            global_l2: if self.error == 0.0 { 0.0 } else { (self.error / self.norm).sqrt() },
-            per_sample: self.per_sample,
-        })
-    }
 }
 
 /// Scalings that belong to a trained model.
@@ -181,17 +161,13 @@ fn evaluate_as<M: Model, T: Real + burn::tensor::Element>(
     check_shapes(model, dataset)?;
     let model = model.valid();
     let (input, output) = (dataset.input_shape().len(), dataset.output_shape().len());
-    let mut sums = Evaluation::collect();
+    let mut sums = Evaluation::collect(dataset);
     for batch in indices.chunks(batch_size.max(1)) {
         let mut x = vec![T::default(); batch.len() * input];
         let mut y = vec![T::default(); batch.len() * output];
         dataset.read(batch, &mut x, &mut y)?;
-        let mut prediction = predict_valid(&model, normalizers, x)?;
-        if let Some(mask) = dataset.mask() {
-            mask.clear_outside(&mut prediction);
-            mask.clear_outside(&mut y);
-        }
-        sums.add(&prediction, &y, output);
+        let prediction = predict_valid(&model, normalizers, x)?;
+        sums.add(&prediction, &y);
     }
     sums.finish()
 }
@@ -257,19 +233,34 @@ mod tests {
         assert_eq!(relative_l2(&PREDICTION, &TARGET, 2), 0.75);
         assert_eq!(trajectory_l2(&PREDICTION, &TARGET, 2), 3.0);
         assert_eq!(global_l2(&PREDICTION, &TARGET), (26.0f64 / 29.0).sqrt());
-        let mut sums = Evaluation::collect();
-        sums.add(&PREDICTION[..2], &TARGET[..2], 2);
-        sums.add(&PREDICTION[2..], &TARGET[2..], 2);
-        let all = sums.finish().unwrap();
-        assert_eq!((all.relative_l2, all.trajectory_l2, all.global_l2), (0.75, 3.0, (26.0f64 / 29.0).sqrt()));
-        assert_eq!((all.quantile(0.0), all.quantile(0.5), all.quantile(1.0)), (0.5, 0.75, 1.0));
+    }
+
+    #[test]
+    fn worked_examples_of_fields() {
+        // Two samples of two channels of three points. Errors (0, 3, 0), (1, 0, 0), (0, 0, 0), (2, 2, 1).
+        let target = [0.0, 2.0, 4.0, 1.0, 1.0, 1.0, 5.0, 6.0, 7.0, 0.0, 3.0, 0.0];
+        let prediction = [0.0, 5.0, 4.0, 2.0, 1.0, 1.0, 5.0, 6.0, 7.0, 2.0, 5.0, 1.0];
+        // Mean square errors 3, 1/3, 0, 3; unbiased variances 4, 0, 1, 3.
+        let terms = [(3.0 / (4.0 + 1e-7f64)).sqrt(), (1.0 / 3.0 / 1e-7f64).sqrt(), 0.0, (3.0 / (3.0 + 1e-7f64)).sqrt()];
+        let close = |a: f64, b: f64| assert!((a - b).abs() <= 1e-15 * b.abs(), "{a} {b}");
+        for (term, expected) in vrmse_per_field(&prediction, &target, 3).into_iter().zip(terms) {
+            close(term, expected);
+        }
+        close(vrmse(&prediction, &target, 3), terms.iter().sum::<f64>() / 4.0);
+        // Norms of the errors 3, 1, 0, 3, of the targets sqrt 20, sqrt 3, sqrt 110, 3.
+        close(nrmse(&prediction, &target, 3), (3.0 / 20f64.sqrt() + 1.0 / 3f64.sqrt() + 0.0 + 1.0) / 4.0);
+        // The same by samples: (3, 1) of (20, 3) and (0, 3) of (110, 9).
+        close(relative_l2(&prediction, &target, 6), ((10.0f64 / 23.0).sqrt() + (9.0f64 / 119.0).sqrt()) / 2.0);
+        close(trajectory_l2(&prediction, &target, 6), (10f64.sqrt() + 3.0) / 2.0);
+        close(global_l2(&prediction, &target), (19.0f64 / 142.0).sqrt());
     }
 
     #[test]
     fn zero_targets_and_empty_sets() {
         assert_eq!(relative_l2(&[0.0], &[0.0], 1), 0.0);
         assert_eq!(relative_l2(&[1.0], &[0.0], 1), f64::INFINITY);
-        assert!(Evaluation::collect().finish().is_err());
+        assert_eq!(vrmse(&[3.0], &[3.0], 1), 0.0);
+        assert_eq!(vrmse_per_field::<f64>(&[], &[], 4), [0.0; 0]);
     }
 
     #[test]

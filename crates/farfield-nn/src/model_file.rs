@@ -8,11 +8,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use farfield_data::{FieldShape, Real};
+use farfield_data::{FieldShape, Mask, Real};
 use serde::{Deserialize, Serialize};
 
 use crate::any_model::{AnyModel, AnyModelConfig};
 use crate::config::{MapKind, ModelConfig, Precision};
+use crate::data_facts::{DataFacts, Evolution, mask_of_runs};
 use crate::error::NnError;
 use crate::full_rank::FullRank;
 use crate::hss_layer::HssLayer;
@@ -38,6 +39,8 @@ pub struct SavedModel {
     pub normalizers: Normalizers,
     /// Float type in which the parameters are stored and the model computes.
     pub precision: Precision,
+    /// Domain and task of the data it was trained on.
+    pub facts: DataFacts,
 }
 
 /// The key `config` of the metadata.
@@ -49,6 +52,11 @@ struct Description {
     output: FieldShape,
     normalizers: Normalizers,
     precision: Precision,
+    /// Lengths of the runs of points outside and inside, in turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mask: Option<Vec<usize>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    evolution: Option<Evolution>,
 }
 
 /// Writes a model, replacing what was at `path`; on failure `path` is as it was.
@@ -56,12 +64,32 @@ struct Description {
 /// # Errors
 /// When the model is not in `precision`, or the file cannot be written.
 pub fn save(path: &Path, model: &AnyModel, normalizers: &Normalizers, precision: Precision) -> Result<(), NnError> {
+    save_with(path, model, normalizers, precision, &DataFacts::default())
+}
+
+/// As [`save`], with what the model must know of the data it was trained on.
+///
+/// # Errors
+/// As [`save`]; a mask on another grid than that of the output.
+pub fn save_with(
+    path: &Path,
+    model: &AnyModel,
+    normalizers: &Normalizers,
+    precision: Precision,
+    facts: &DataFacts,
+) -> Result<(), NnError> {
+    if let Some(mask) = facts.mask.as_ref().filter(|mask| mask.grid() != model.output_shape().grid) {
+        let (got, expected) = (format!("{:?}", mask.grid()), format!("{:?}", model.output_shape().grid));
+        return Err(NnError::shape("grid of the mask", got, expected));
+    }
     let description = Description {
         model: model.config(),
         input: model.input_shape().clone(),
         output: model.output_shape().clone(),
         normalizers: normalizers.clone(),
         precision,
+        mask: facts.mask.as_ref().map(Mask::runs),
+        evolution: facts.evolution.clone(),
     };
     let config = serde_json::to_string(&description).map_err(|e| NnError::file(path, e))?;
     let metadata = BTreeMap::from([("format", FORMAT.to_owned()), ("version", VERSION.to_owned()), ("config", config)]);
@@ -88,7 +116,7 @@ pub fn load(path: &Path, device: &Device) -> Result<SavedModel, NnError> {
     let description: Description = serde_json::from_str(contents.text(path, "config")?)
         .map_err(|e| NnError::file(path, format!("metadata key \"config\": {e}")))?;
     let in_file = |e: NnError| NnError::file(path, format!("metadata key \"config\": {e}"));
-    let Description { model: config, input, output, normalizers, precision } = description;
+    let Description { model: config, input, output, normalizers, precision, mask, evolution } = description;
     for (what, normalizer, shape) in [("input", &normalizers.input, &input), ("output", &normalizers.output, &output)] {
         if normalizer.channels() != shape.channels {
             let (got, expected) = (normalizer.channels(), shape.channels);
@@ -104,7 +132,9 @@ pub fn load(path: &Path, device: &Device) -> Result<SavedModel, NnError> {
         AnyModelConfig::NeuralHss(config) => AnyModel::NeuralHss(reader.neural_hss(config, &input, &output)?),
         _ => reader.rival(&config, &input, &output)?,
     };
-    Ok(SavedModel { model, normalizers, precision })
+    // The grid is that of a model which fits the file: only then is memory taken for the mask.
+    let mask = mask_of_runs(mask.as_deref(), &output).map_err(in_file)?;
+    Ok(SavedModel { model, normalizers, precision, facts: DataFacts { mask, evolution } })
 }
 
 /// All tensors of the file.

@@ -1,8 +1,9 @@
 //! Hyper-parameters of the tables of the Neural-HSS paper (arXiv 2602.18248, appendix L), for its model and for the rivals.
 //!
 //! What the tables leave open: heads of the Fourier neural operators are linear, which is how the printed numbers of parameters come out; the depth 6 of
-//! table 3 gives 154 K (150 K printed, heat), while the 102 K printed for Poisson with Neumann conditions is depth 4. The residual network of tables 3 and 5 has
-//! more parameters than printed. Green Learning's depth counts hidden layers.
+//! table 3 gives 154 K (150 K printed, heat), while the 102 K printed for Poisson with Neumann conditions is depth 4. The depth of the residual network counts
+//! blocks of two convolutions: table 3 then gives 167 K (165 K printed), table 4 1.62 M (1.7 M printed) and table 5 296 K (165 K printed). Green Learning's
+//! depth counts hidden layers.
 
 use crate::any_model::AnyModelConfig;
 use crate::config::{MapKind, ModelConfig, ModelKind, TrainConfig};

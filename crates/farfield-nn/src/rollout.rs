@@ -4,20 +4,22 @@
 //!
 //! | measure | definition |
 //! | --- | --- |
-//! | trajectory L2 (eq. 3) | mean over trajectories of `sqrt(sum_t ||e(t)||^2)` |
+//! | trajectory L2 (eq. 3) | mean over trajectories of `sqrt(sum_t ||e(t)||^2)`, weight 1 for every number |
 //! | RMS | mean over trajectories of `sqrt(sum_t ||e(t)||^2 / (T P))` |
 //! | relative L2 | mean over trajectories of `sqrt(sum_t ||e(t)||^2 / sum_t ||y(t)||^2)` |
-//! | relative L2 after `t` steps | mean over trajectories of `||e(t)|| / ||y(t)||` |
+//! | relative L2 after `t` steps | mean, median and maximum over trajectories of `||e(t)|| / ||y(t)||` |
+//! | VRMSE, nRMSE after `t` steps | as in [`metrics`](crate::metrics), over trajectories and channels; and their means over the steps |
 //!
 //! The same of the predictor "no change", which repeats the initial state, stand beside them. The paper does not say how eq. 3 is weighted: all three are
-//! given. Cost: `T` predictions a trajectory.
+//! given. On a domain with a mask only the points inside count, and those outside keep the values of the initial state. Cost: `T` predictions a trajectory.
 
-use farfield_data::{Dataset, Real, Task, TrajectoryPairs};
+use farfield_data::{Dataset, Mask, Real, Task, TrajectoryPairs};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Precision;
 use crate::error::NnError;
-use crate::metrics::{Normalizers, predict};
+use crate::evaluation::quantile;
+use crate::metrics::{Normalizers, mean, predict, relative_l2_per_sample, squares, vrmse_per_field};
 use crate::model::Model;
 
 /// Errors over whole trajectories.
@@ -29,8 +31,23 @@ pub struct RolloutErrors {
     pub rms: f64,
     /// Relative to the trajectory.
     pub relative_l2: f64,
-    /// Relative error after each step.
+    /// Mean over the steps of `per_step_vrmse`.
+    pub vrmse: f64,
+    /// Mean over the steps of `per_step_nrmse`.
+    pub nrmse: f64,
+    /// Relative error after each step, mean over trajectories.
     pub per_step: Vec<f64>,
+    /// Its median over trajectories.
+    pub per_step_median: Vec<f64>,
+    /// Its maximum over trajectories.
+    pub per_step_max: Vec<f64>,
+    /// VRMSE after each step.
+    pub per_step_vrmse: Vec<f64>,
+    /// nRMSE after each step.
+    pub per_step_nrmse: Vec<f64>,
+    /// Relative error of each trajectory as a whole.
+    #[serde(skip)]
+    pub per_trajectory: Vec<f64>,
 }
 
 /// A model rolled out, beside the predictor that repeats the initial state.
@@ -40,49 +57,72 @@ pub struct Rollout {
     pub trajectories: usize,
     /// Steps of the model in each.
     pub steps: usize,
+    /// Times after each step.
+    pub times: Vec<f64>,
     /// The model.
     pub model: RolloutErrors,
     /// No change.
     pub no_change: RolloutErrors,
 }
 
-/// Running sums over trajectories.
-#[derive(Default)]
-struct Sums {
-    trajectories: usize,
-    absolute: f64,
-    relative: f64,
-    per_step: Vec<f64>,
+/// What is kept of one trajectory after one step.
+#[derive(Clone, Copy, Default)]
+struct StepError {
+    /// Squared norms of the error and of the state.
+    error: f64,
+    norm: f64,
+    /// Means over the channels.
+    vrmse: f64,
+    nrmse: f64,
 }
 
-impl Sums {
-    /// Takes one trajectory in: squared errors and squared norms after each step.
-    fn add(&mut self, squares: &[(f64, f64)]) {
-        let (error, norm) = squares.iter().fold((0.0, 0.0), |sum, s| (sum.0 + s.0, sum.1 + s.1));
-        self.trajectories += 1;
-        self.absolute += error.sqrt();
-        self.relative += ratio(error, norm);
-        self.per_step.resize(squares.len(), 0.0);
-        for (sum, &(error, norm)) in self.per_step.iter_mut().zip(squares) {
-            *sum += ratio(error, norm);
-        }
+impl StepError {
+    /// Of a predicted state, fields of `points` numbers that count.
+    fn new<T: Real>(prediction: &[T], exact: &[T], points: usize) -> Self {
+        let (error, norm) = squares(prediction, exact, exact.len()).next().unwrap_or_default();
+        let vrmse = mean(&vrmse_per_field(prediction, exact, points));
+        let nrmse = mean(&relative_l2_per_sample(prediction, exact, points));
+        Self { error, norm, vrmse, nrmse }
     }
 
-    /// The means; `numbers` are those of a trajectory.
-    fn finish(self, numbers: usize) -> RolloutErrors {
-        let mean = |sum: f64| sum / self.trajectories as f64;
-        RolloutErrors {
-            trajectory_l2: mean(self.absolute),
-            rms: mean(self.absolute) / (numbers as f64).sqrt(),
-            relative_l2: mean(self.relative),
-            per_step: self.per_step.into_iter().map(mean).collect(),
-        }
+    fn relative(&self) -> f64 {
+        if self.error == 0.0 { 0.0 } else { (self.error / self.norm).sqrt() }
     }
 }
 
-/// `sqrt(error / norm)`, 0 where both are.
-fn ratio(error: f64, norm: f64) -> f64 {
-    if error == 0.0 { 0.0 } else { (error / norm).sqrt() }
+impl RolloutErrors {
+    /// From the errors of every trajectory after every step; `numbers` are those of a state that count.
+    fn new(trajectories: &[Vec<StepError>], numbers: usize) -> Self {
+        let steps = trajectories.first().map_or(0, Vec::len);
+        let whole = |steps: &[StepError]| {
+            let (error, norm) = steps.iter().fold((0.0, 0.0), |sum, s| (sum.0 + s.error, sum.1 + s.norm));
+            StepError { error, norm, ..StepError::default() }
+        };
+        let wholes: Vec<StepError> = trajectories.iter().map(|t| whole(t)).collect();
+        let per_trajectory: Vec<f64> = wholes.iter().map(StepError::relative).collect();
+        let trajectory_l2 = mean(&wholes.iter().map(|t| t.error.sqrt()).collect::<Vec<_>>());
+        let after = |step: usize, of: fn(&StepError) -> f64| -> Vec<f64> {
+            trajectories.iter().map(|trajectory| of(&trajectory[step])).collect()
+        };
+        let each = |of: fn(&StepError) -> f64, summary: fn(&[f64]) -> f64| -> Vec<f64> {
+            (0..steps).map(|step| summary(&after(step, of))).collect()
+        };
+        let per_step_vrmse = each(|s| s.vrmse, mean);
+        let per_step_nrmse = each(|s| s.nrmse, mean);
+        Self {
+            trajectory_l2,
+            rms: trajectory_l2 / ((steps * numbers) as f64).sqrt(),
+            relative_l2: mean(&per_trajectory),
+            vrmse: mean(&per_step_vrmse),
+            nrmse: mean(&per_step_nrmse),
+            per_step: each(StepError::relative, mean),
+            per_step_median: each(StepError::relative, |v| quantile(v, 0.5)),
+            per_step_max: each(StepError::relative, |v| quantile(v, 1.0)),
+            per_step_vrmse,
+            per_step_nrmse,
+            per_trajectory,
+        }
+    }
 }
 
 /// Rolls `model` out over the trajectories `indices` of a set that was opened for one step (state to next state, or to the change).
@@ -98,75 +138,162 @@ pub fn rollout<M: Model>(
     batch_size: usize,
     precision: Precision,
 ) -> Result<Rollout, NnError> {
-    let pairs = match dataset.trajectory_pairs() {
-        Some(pairs) if pairs.task() == Task::OneStep && pairs.unroll() == 1 => pairs,
-        _ => {
-            let reason = "the set must be trajectories opened for the task one-step with unroll 1".to_owned();
-            return Err(NnError::Unsupported { operation: "rollout", reason });
-        }
-    };
-    crate::metrics::check_shapes(model, dataset)?;
+    let roll = Roll::new(model, normalizers, dataset)?;
     if indices.is_empty() {
         return Err(NnError::Empty { what: "rollout" });
     }
     match precision {
-        Precision::F32 => rollout_as::<M, f32>(model, normalizers, pairs, indices, batch_size),
-        Precision::F64 => rollout_as::<M, f64>(model, normalizers, pairs, indices, batch_size),
+        Precision::F32 => roll.errors::<f32>(indices, batch_size),
+        Precision::F64 => roll.errors::<f64>(indices, batch_size),
     }
 }
 
-fn rollout_as<M: Model, T: Real + burn::tensor::Element>(
+/// The states that a model predicts for one trajectory, and those of the data, both (time, channel, point) with the initial state first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PredictedTrajectory {
+    /// The times.
+    pub times: Vec<f64>,
+    /// The states of the data.
+    pub exact: Vec<f64>,
+    /// The model's.
+    pub predicted: Vec<f64>,
+}
+
+/// Rolls `model` out over one trajectory and keeps all states.
+///
+/// # Errors
+/// As [`rollout`].
+pub fn predicted_trajectory<M: Model>(
     model: &M,
     normalizers: &Normalizers,
-    pairs: &TrajectoryPairs,
-    indices: &[usize],
-    batch_size: usize,
-) -> Result<Rollout, NnError> {
-    let set = pairs.trajectories();
-    let state = set.state_shape().len();
-    let input = model.input_shape().len();
-    let stride = pairs.time_stride();
-    let steps = (set.times().len() - 1) / stride;
-    let (mut of_model, mut of_none) = (Sums::default(), Sums::default());
-    for batch in indices.chunks(batch_size.max(1)) {
+    dataset: &Dataset,
+    trajectory: usize,
+    precision: Precision,
+) -> Result<PredictedTrajectory, NnError> {
+    let roll = Roll::new(model, normalizers, dataset)?;
+    match precision {
+        Precision::F32 => roll.states::<f32>(trajectory),
+        Precision::F64 => roll.states::<f64>(trajectory),
+    }
+}
+
+/// A model and the trajectories it is rolled out over.
+struct Roll<'a, M> {
+    model: &'a M,
+    normalizers: &'a Normalizers,
+    pairs: &'a TrajectoryPairs,
+    mask: Option<&'a Mask>,
+}
+
+impl<'a, M: Model> Roll<'a, M> {
+    fn new(model: &'a M, normalizers: &'a Normalizers, dataset: &'a Dataset) -> Result<Self, NnError> {
+        let pairs = match dataset.trajectory_pairs() {
+            Some(pairs) if pairs.task() == Task::OneStep && pairs.unroll() == 1 => pairs,
+            _ => {
+                let reason = "the set must be trajectories opened for the task one-step with unroll 1".to_owned();
+                return Err(NnError::Unsupported { operation: "rollout", reason });
+            }
+        };
+        crate::metrics::check_shapes(model, dataset)?;
+        Ok(Self { model, normalizers, pairs, mask: dataset.mask() })
+    }
+
+    /// Steps of the model over a trajectory.
+    fn steps(&self) -> usize {
+        (self.pairs.trajectories().times().len() - 1) / self.pairs.time_stride()
+    }
+
+    /// Times after 0, 1, ... steps.
+    fn times(&self) -> Vec<f64> {
+        self.pairs.trajectories().times().iter().step_by(self.pairs.time_stride()).copied().collect()
+    }
+
+    /// Rolls a batch of trajectories out; `take` sees the states after 0, 1, ... steps, one after the other.
+    fn run<T: Real + burn::tensor::Element>(
+        &self,
+        batch: &[usize],
+        mut take: impl FnMut(usize, &[T]) -> Result<(), NnError>,
+    ) -> Result<(), NnError> {
+        let state = self.pairs.trajectories().state_shape().len();
+        let input = self.model.input_shape().len();
         // Inputs: the state, and channels that do not change.
         let mut x = vec![T::default(); batch.len() * input];
         for (&trajectory, x) in batch.iter().zip(x.chunks_exact_mut(input)) {
-            pairs.read_input(trajectory, 0, x)?;
+            self.pairs.read_input(trajectory, 0, x)?;
         }
-        let first: Vec<T> = x.chunks_exact(input).flat_map(|x| &x[..state]).copied().collect();
-        let mut squares = vec![(Vec::new(), Vec::new()); batch.len()];
-        let mut exact = vec![T::default(); state];
-        for step in 1..=steps {
-            let y = predict(model, normalizers, x.clone())?;
-            for (k, (y, x)) in y.chunks_exact(state).zip(x.chunks_exact_mut(input)).enumerate() {
-                for (x, &y) in x[..state].iter_mut().zip(y) {
-                    *x = if pairs.residual() { T::from_f64(x.to_f64() + y.to_f64()) } else { y };
+        let states_of =
+            |x: &[T]| -> Vec<T> { x.chunks_exact(input).flat_map(|x| &x[..state]).copied().collect::<Vec<_>>() };
+        take(0, &states_of(&x))?;
+        let everywhere = vec![true; self.model.output_shape().points()];
+        let inside = self.mask.map_or(&everywhere[..], Mask::inside);
+        for step in 1..=self.steps() {
+            let y = predict(self.model, self.normalizers, x.clone())?;
+            for (y, x) in y.chunks_exact(state).zip(x.chunks_exact_mut(input)) {
+                for ((x, &y), _) in
+                    x[..state].iter_mut().zip(y).zip(inside.iter().cycle()).filter(|(_, inside)| **inside)
+                {
+                    *x = if self.pairs.residual() { T::from_f64(x.to_f64() + y.to_f64()) } else { y };
                 }
-                set.read_state(batch[k], step * stride, &mut exact)?;
-                let norm = sum(exact.iter().map(|y| y.to_f64()));
-                let error = |values: &[T]| sum(values.iter().zip(&exact).map(|(a, b)| a.to_f64() - b.to_f64()));
-                squares[k].0.push((error(&x[..state]), norm));
-                squares[k].1.push((error(&first[k * state..(k + 1) * state]), norm));
+            }
+            take(step, &states_of(&x))?;
+        }
+        Ok(())
+    }
+
+    fn errors<T: Real + burn::tensor::Element>(
+        &self,
+        indices: &[usize],
+        batch_size: usize,
+    ) -> Result<Rollout, NnError> {
+        let set = self.pairs.trajectories();
+        let (state, stride) = (set.state_shape().len(), self.pairs.time_stride());
+        let points = self.mask.map_or(set.state_shape().points(), Mask::count);
+        let counted = |values: &[T]| self.mask.map_or_else(|| values.to_vec(), |mask| mask.select_inside(values));
+        let (mut of_model, mut of_none) = (Vec::new(), Vec::new());
+        for batch in indices.chunks(batch_size.max(1)) {
+            let mut errors = vec![(Vec::new(), Vec::new()); batch.len()];
+            let mut first: Vec<Vec<T>> = Vec::new();
+            let mut exact = vec![T::default(); state];
+            self.run::<T>(batch, |step, states| {
+                if step == 0 {
+                    first = states.chunks_exact(state).map(counted).collect();
+                    return Ok(());
+                }
+                for (k, predicted) in states.chunks_exact(state).enumerate() {
+                    set.read_state(batch[k], step * stride, &mut exact)?;
+                    let exact = counted(&exact);
+                    errors[k].0.push(StepError::new(&counted(predicted), &exact, points));
+                    errors[k].1.push(StepError::new(&first[k], &exact, points));
+                }
+                Ok(())
+            })?;
+            for (model, none) in errors {
+                of_model.push(model);
+                of_none.push(none);
             }
         }
-        for (model, none) in squares {
-            of_model.add(&model);
-            of_none.add(&none);
-        }
+        let numbers = set.state_shape().channels * points;
+        Ok(Rollout {
+            trajectories: indices.len(),
+            steps: self.steps(),
+            times: self.times()[1..].to_vec(),
+            model: RolloutErrors::new(&of_model, numbers),
+            no_change: RolloutErrors::new(&of_none, numbers),
+        })
     }
-    let numbers = steps * state;
-    Ok(Rollout {
-        trajectories: indices.len(),
-        steps,
-        model: of_model.finish(numbers),
-        no_change: of_none.finish(numbers),
-    })
-}
 
-/// The sum of squares.
-fn sum(values: impl Iterator<Item = f64>) -> f64 {
-    values.map(|v| v * v).sum()
+    fn states<T: Real + burn::tensor::Element>(&self, trajectory: usize) -> Result<PredictedTrajectory, NnError> {
+        let set = self.pairs.trajectories();
+        let (mut exact, mut predicted) = (Vec::new(), Vec::new());
+        let mut state = vec![0.0f64; set.state_shape().len()];
+        self.run::<T>(&[trajectory], |step, states| {
+            set.read_state(trajectory, step * self.pairs.time_stride(), &mut state)?;
+            exact.extend_from_slice(&state);
+            predicted.extend(states.iter().map(|v| v.to_f64()));
+            Ok(())
+        })?;
+        Ok(PredictedTrajectory { times: self.times(), exact, predicted })
+    }
 }
 
 #[cfg(test)]
@@ -175,13 +302,25 @@ mod tests {
 
     #[test]
     fn worked_example() {
-        // Two steps of two numbers: errors (3, 4) and (0, 1), states (0, 5) and (2, 0).
-        let mut sums = Sums::default();
-        sums.add(&[(25.0, 25.0), (1.0, 4.0)]);
-        let errors = sums.finish(4);
+        // Two steps of two numbers: errors (3, 4) and (0, 1), states (0, 5) and (2, 0); a second trajectory without errors.
+        let steps =
+            |p: [[f64; 2]; 2], t: [[f64; 2]; 2]| vec![StepError::new(&p[0], &t[0], 2), StepError::new(&p[1], &t[1], 2)];
+        let exact = [[0.0, 5.0], [2.0, 0.0]];
+        let one = steps([[3.0, 9.0], [2.0, 1.0]], exact);
+        let errors = RolloutErrors::new(&[one.clone()], 2);
         assert_eq!(errors.trajectory_l2, 26f64.sqrt());
         assert_eq!(errors.rms, (26.0f64 / 4.0).sqrt());
         assert_eq!(errors.relative_l2, (26.0f64 / 29.0).sqrt());
         assert_eq!(errors.per_step, [1.0, 0.5]);
+        assert_eq!(errors.per_step_nrmse, [1.0, 0.5]);
+        // Mean square errors 25/2 and 1/2, unbiased variances 25/2 and 2.
+        let vrmse = [(12.5 / (12.5 + 1e-7f64)).sqrt(), (0.5 / (2.0 + 1e-7f64)).sqrt()];
+        assert_eq!(errors.per_step_vrmse, vrmse);
+        assert_eq!((errors.vrmse, errors.nrmse), ((vrmse[0] + vrmse[1]) / 2.0, 0.75));
+        let errors = RolloutErrors::new(&[one, steps(exact, exact)], 2);
+        assert_eq!((errors.per_step, errors.per_step_median), (vec![0.5, 0.25], vec![0.5, 0.25]));
+        assert_eq!(errors.per_step_max, [1.0, 0.5]);
+        assert_eq!(errors.per_trajectory, [(26.0f64 / 29.0).sqrt(), 0.0]);
+        assert_eq!(errors.trajectory_l2, 26f64.sqrt() / 2.0);
     }
 }

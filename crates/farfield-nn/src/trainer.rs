@@ -10,20 +10,20 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use burn::tensor::{Tensor, TensorData};
 use farfield_data::{Batches, Normalizer, Side, replace_file};
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{Checkpoint, Identity, Position, checkpoint_file};
 use crate::config::TrainConfig;
 use crate::error::NnError;
-use crate::loss::{slope_penalty, squared_error};
+use crate::loss::slope_penalty;
 use crate::metrics::{self, Normalizers, evaluate};
 use crate::model::Model;
 use crate::optimizer::{AdamW, ModelGradients, clip_factor};
 use crate::parameters::{self, NamedTensor};
 use crate::schedule::Schedule;
 use crate::training_data::{Batch, Samples, TrainingData};
+use crate::unroll::{UnrolledSamples, Unrolling};
 
 /// One line of `metrics.jsonl`: what is known at the end of an epoch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -187,7 +187,7 @@ impl<M: Model> Trainer<M> {
     /// Trains to the end, or until `stop` is raised, which is looked at after every step.
     ///
     /// # Errors
-    /// An empty training set, shapes that differ from the model's, early stopping without validation set, a loss or
+    /// An empty training set, shapes that differ from the model's, more steps (`unroll`) than the set has ([`UnrolledSamples::new`]), early stopping without validation set, a loss or
     /// gradient that is not finite ([`NnError::NonFinite`], naming epoch and step), data that cannot be read, files that
     /// cannot be written, a resumed run on another number of samples.
     pub fn fit(
@@ -201,6 +201,9 @@ impl<M: Model> Trainer<M> {
         if self.position.finished {
             return Ok(self.ending());
         }
+        let given = train.indices.len();
+        let unrolled = UnrolledSamples::new(train, self.config.unroll)?;
+        let train = unrolled.samples();
         let samples = train.indices.len();
         let total_steps = self.config.total_steps(samples);
         let epochs = total_steps.div_ceil(self.config.steps_per_epoch(samples)) as usize;
@@ -209,11 +212,8 @@ impl<M: Model> Trainer<M> {
         let device = self.model().devices().into_iter().next().unwrap_or_default();
         let normalizers = self.normalizers.clone();
         let data = TrainingData::new(train, &normalizers, self.config.precision, &device)?;
-        let mask = train.dataset.mask().map(|mask| {
-            let points = TensorData::new(mask.weights::<f64>(), [1, 1, mask.inside().len()]);
-            let device = device.clone().without_autodiff();
-            Tensor::<3>::from_data(points, (&device, self.config.precision.dtype()))
-        });
+        let dtype = self.config.precision.dtype();
+        let unrolling = Unrolling::new(train.dataset, self.config.unroll, &normalizers, &device, dtype)?;
         let mut metrics = self.open_metrics()?;
         let clock = Clock::start(self.position.seconds, self.position.step);
 
@@ -222,7 +222,7 @@ impl<M: Model> Trainer<M> {
             let remaining = &batches[self.position.batch.min(batches.len())..];
             let mut interrupted = false;
             data.for_each_batch(remaining, |size, batch| {
-                let loss = self.step(batch, mask.as_ref(), &schedule)?;
+                let loss = self.step(batch, &unrolling, &schedule)?;
                 self.position.batch += 1;
                 self.position.samples += size;
                 self.position.loss_sum += loss * size as f64;
@@ -243,7 +243,7 @@ impl<M: Model> Trainer<M> {
             let every = self.config.checkpoint_every;
             let due = epoch_done && every > 0 && self.position.epoch.is_multiple_of(every);
             if due || interrupted || self.position.finished {
-                self.save_checkpoint(samples)?;
+                self.save_checkpoint(given)?;
             }
             if interrupted && !self.position.finished {
                 return Ok(Ending::Interrupted);
@@ -280,14 +280,9 @@ impl<M: Model> Trainer<M> {
     }
 
     /// One optimiser step; returns the objective. Only points inside the mask count.
-    fn step(&mut self, (x, y): Batch, mask: Option<&Tensor<3>>, schedule: &Schedule) -> Result<f64, NnError> {
+    fn step(&mut self, (x, y): Batch, unrolling: &Unrolling, schedule: &Schedule) -> Result<f64, NnError> {
         let model = self.model.take().expect("only taken out inside a step");
-        let (mut prediction, mut y) = (model.forward(x.autodiff()), y);
-        if let Some(mask) = mask {
-            prediction = prediction * mask.clone().autodiff();
-            y = y * mask.clone();
-        }
-        let mut loss = squared_error(self.config.loss, prediction, y);
+        let mut loss = unrolling.loss(self.config.loss, &model, x, y);
         if let Some(penalty) = slope_penalty(self.config.slope_penalty, &model) {
             loss = loss + penalty;
         }

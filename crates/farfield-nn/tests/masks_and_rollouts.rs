@@ -9,7 +9,8 @@ use farfield_data::{Dataset, FieldShape, Mask, Normalization, Normalizer, OpenOp
 use farfield_nn::config::Precision;
 use farfield_nn::parameters::export;
 use farfield_nn::{
-    Model, ModelConfig, NeuralHss, Normalizers, Samples, TrainConfig, Trainer, evaluate, fit_normalizers, rollout,
+    Model, ModelConfig, NeuralHss, Normalizers, Samples, TrainConfig, Trainer, evaluate, fit_normalizers,
+    predicted_trajectory, rollout,
 };
 
 /// Pairs on 8 points, whose outputs are `outside` where the mask is false.
@@ -109,6 +110,25 @@ fn a_rollout_feeds_predictions_back() {
         for (t, error) in wrong.model.per_step.iter().enumerate() {
             assert!((error - (1.5f64.powi(t as i32 + 1) - 1.0)).abs() < 1e-12, "{error}");
         }
+    }
+    // A domain with a hole, where the data are no decay: what is outside neither counts nor changes.
+    let inside = [true, true, false, true, false];
+    let mut states = vec![0.0; 4 * points];
+    for (i, state) in states.iter_mut().enumerate() {
+        let (t, p) = (i / points, i % points);
+        *state = if inside[p] { 0.5f64.powi(t as i32) * (1.0 + p as f64) } else { 50.0 + i as f64 };
+    }
+    let holes = Trajectories::from_arrays("holes", states, &[1, 4, 1, points], &times, &[]).unwrap();
+    let options = OpenOptions { task: Some(Task::OneStep), residual: true, ..OpenOptions::default() };
+    let data = Dataset::from_trajectories(Arc::new(holes), &options).unwrap();
+    let data = data.with_mask(Some(Mask::new(&[points], &inside).unwrap())).unwrap();
+    let roll = rollout(&model(-0.5), &normalizers, &data, &[0], 1, Precision::F64).unwrap();
+    assert_eq!((roll.model.relative_l2, roll.model.vrmse, &roll.times[..]), (0.0, 0.0, &[1.0, 2.0, 3.0][..]));
+    assert_eq!(roll.no_change.per_step, [1.0, 3.0, 7.0]);
+    let shown = predicted_trajectory(&model(-0.5), &normalizers, &data, 0, Precision::F64).unwrap();
+    assert_eq!((shown.times.len(), shown.predicted.len()), (4, 4 * points));
+    for (i, (predicted, exact)) in shown.predicted.iter().zip(&shown.exact).enumerate() {
+        assert_eq!(*predicted, if inside[i % points] { *exact } else { shown.exact[i % points] });
     }
     let pairs = Dataset::from_arrays("pairs", vec![1.0; 10], &[2, 5], vec![1.0; 10], &[2, 5], &OpenOptions::default());
     let refused = rollout(&model(1.0), &normalizers, &pairs.unwrap(), &[0], 1, Precision::F64).unwrap_err();

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::process::Command;
 
 use burn::tensor::Device;
-use farfield_data::{Array, FieldShape, Normalizer, read_array, save_npy};
+use farfield_data::{Array, FieldShape, Mask, Normalizer, OpenOptions, Task, read_array, save_npy, save_npz};
 use farfield_nn::config::{MapKind, ModelKind, Precision};
-use farfield_nn::model_file::{SavedModel, load, save};
+use farfield_nn::model_file::{SavedModel, load, save, save_with};
 use farfield_nn::parameters::export;
-use farfield_nn::{AnyModel, AnyModelConfig, ModelConfig, NeuralHss, Normalizers, predict};
+use farfield_nn::{AnyModel, AnyModelConfig, DataFacts, Evolution, ModelConfig, NeuralHss, Normalizers, predict};
 
 fn configs() -> Vec<(ModelConfig, FieldShape, FieldShape)> {
     let base = ModelConfig { levels: 2, rank: 2, depth: 2, slope_init: 0.5, ..ModelConfig::default() };
@@ -58,7 +58,7 @@ fn saved(config: &ModelConfig, input: &FieldShape, output: &FieldShape, precisio
         Normalizer::new(shift, (0..channels).map(|c| 1.7 + c as f64).collect()).unwrap()
     };
     let normalizers = Normalizers { input: scale(input.channels), output: scale(output.channels) };
-    SavedModel { model: AnyModel::NeuralHss(model), normalizers, precision }
+    SavedModel { model: AnyModel::NeuralHss(model), normalizers, precision, facts: DataFacts::default() }
 }
 
 #[test]
@@ -80,6 +80,77 @@ fn a_round_trip_keeps_every_bit() {
             assert_eq!(std::fs::read(&path).unwrap(), std::fs::read(&again).unwrap());
         }
     }
+}
+
+#[test]
+fn domain_and_task_travel_with_the_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let (config, input, output) = configs().swap_remove(5);
+    let m = saved(&config, &input, &output, Precision::F32);
+    let inside: Vec<bool> = (0..8 * 11).map(|i| i % 7 != 0 && i > 20).collect();
+    let mask = Mask::new(&[8, 11], &inside).unwrap();
+    let evolution = Evolution {
+        task: Task::OneStep,
+        time_stride: 2,
+        residual: true,
+        scalars: vec!["F".to_owned(), "k".to_owned()],
+    };
+    let facts = DataFacts { mask: Some(mask), evolution: Some(evolution) };
+    save_with(&path, &m.model, &m.normalizers, Precision::F32, &facts).unwrap();
+    assert_eq!(load(&path, &Device::flex()).unwrap().facts, facts);
+
+    let bytes = std::fs::read(&path).unwrap();
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let header = std::str::from_utf8(&bytes[8..8 + length]).unwrap();
+    assert!(header.contains("\\\"mask\\\":[22,"), "{header}");
+    for (from, to, part) in [
+        ("\\\"mask\\\":[22,", "\\\"mask\\\":[23,", "its runs have 89 points"),
+        ("\\\"mask\\\":[22,", "\\\"mask\\\":[-1,", "config"),
+        ("\\\"one-step\\\"", "\\\"two-step\\\"", "two-step"),
+    ] {
+        assert!(header.contains(from), "{from} in {header}");
+        let mut changed = bytes.clone();
+        changed[8..8 + length].copy_from_slice(header.replace(from, to).as_bytes());
+        std::fs::write(&path, &changed).unwrap();
+        let error = refusal(&path);
+        assert!(error.contains(part), "{from}: {error}");
+    }
+    let other = DataFacts { mask: Some(Mask::new(&[4], &[true; 4]).unwrap()), evolution: None };
+    let error = save_with(&path, &m.model, &m.normalizers, Precision::F32, &other).unwrap_err().to_string();
+    assert_eq!(error, "grid of the mask: got [4], expected [8, 11]");
+}
+
+#[test]
+fn a_set_is_opened_as_the_model_takes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("set.npz");
+    let values = |n: usize| (0..n).map(|i| (0.3 * i as f64).sin()).collect::<Vec<f64>>();
+    let u = Array::new(&[3, 5, 6], &values(90)).unwrap();
+    let t = Array::new(&[5], &[0.0, 1.0, 2.0, 3.0, 4.0]).unwrap();
+    save_npz(&path, &[("u", &u), ("t", &t)], false).unwrap();
+    let evolution = |scalars: &[&str]| Evolution {
+        task: Task::OneStep,
+        time_stride: 2,
+        residual: true,
+        scalars: scalars.iter().map(|s| (*s).to_owned()).collect(),
+    };
+    let mask = Mask::new(&[6], &[true, true, false, true, true, true]).unwrap();
+    let facts = DataFacts { mask: Some(mask.clone()), evolution: Some(evolution(&[])) };
+    let options = OpenOptions { dims: Some(1), ..OpenOptions::default() };
+    let set = facts.open(&path, &options).unwrap();
+    assert_eq!(DataFacts::of(&set), facts);
+    let with = DataFacts { mask: None, evolution: Some(evolution(&["c"])) };
+    let error = with.open(&path, &options).unwrap_err().to_string();
+    assert_eq!(error, "scalars of the trajectories: got none, expected c");
+    // Pairs are taken as they are, on the model's domain.
+    let pairs = folder.path().join("pairs.npz");
+    let x = Array::new(&[4, 6], &values(24)).unwrap();
+    save_npz(&pairs, &[("x", &x), ("y", &x)], false).unwrap();
+    assert_eq!(facts.open(&pairs, &options).unwrap().mask(), Some(&mask));
+    let wide = Array::new(&[4, 7], &values(28)).unwrap();
+    save_npz(&pairs, &[("x", &wide), ("y", &wide)], true).unwrap();
+    assert!(facts.open(&pairs, &options).unwrap_err().to_string().contains("mask"));
 }
 
 /// The error of loading, which must be one line that names the file.

@@ -69,5 +69,5 @@ fn comparator(
     let seconds = start.elapsed().as_secs_f64();
     let relative_l2 = evaluate(sets.test.samples())?.relative_l2;
     let ood_relative_l2 = sets.ood.as_ref().map(|part| evaluate(part.samples())).transpose()?.map(|e| e.relative_l2);
-    Ok(Comparator { name, parameters, relative_l2, ood_relative_l2, rollout: None, seconds })
+    Ok(Comparator { name, parameters, parameters_complex: None, relative_l2, ood_relative_l2, rollout: None, seconds })
 }

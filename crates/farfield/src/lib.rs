@@ -26,6 +26,7 @@ pub mod memory;
 pub mod progress;
 pub mod report;
 pub mod results;
+pub mod rollout_table;
 pub mod run_config;
 pub mod run_dir;
 pub mod run_report;

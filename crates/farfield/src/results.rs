@@ -2,8 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use farfield_nn::{Evaluation, Rollout, RolloutErrors};
+use farfield_nn::{AnyModel, Evaluation, Model, Rollout, RolloutErrors};
 use serde::{Deserialize, Serialize};
+
+/// The parameters of a model with complex numbers counted once, where that differs from counting them as two real ones.
+pub fn parameters_complex(model: &AnyModel) -> Option<usize> {
+    let once = model.num_parameters_complex();
+    (once != model.num_parameters()).then_some(once)
+}
+
+/// A number of parameters in both ways of counting complex numbers, for people.
+pub fn parameters_text(parameters: usize, complex: Option<usize>) -> String {
+    match complex {
+        Some(once) => format!("{parameters} ({once})"),
+        None => parameters.to_string(),
+    }
+}
+
+/// What the number in brackets of [`parameters_text`] is.
+pub const COMPLEX_NOTE: &str = "parameters: a complex number counts as two real ones; in brackets it counts once";
 
 /// Errors on one set of samples.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,6 +41,10 @@ pub struct SetErrors {
     pub trajectory_l2: f64,
     /// One ratio over the whole set.
     pub global_l2: f64,
+    /// Mean over samples and channels of the root mean square error over the deviation of the field (The Well).
+    pub vrmse: f64,
+    /// Mean over samples and channels of `||e|| / ||y||` (PDEBench).
+    pub nrmse: f64,
 }
 
 impl SetErrors {
@@ -38,6 +59,8 @@ impl SetErrors {
             max: evaluation.quantile(1.0),
             trajectory_l2: evaluation.trajectory_l2,
             global_l2: evaluation.global_l2,
+            vrmse: evaluation.vrmse,
+            nrmse: evaluation.nrmse,
         }
     }
 }
@@ -50,6 +73,9 @@ pub struct Comparator {
     /// Numbers that were fitted, where that means something.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub parameters: Option<usize>,
+    /// The same with complex numbers counted once, where that differs.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub parameters_complex: Option<usize>,
     /// Mean relative error on the test set.
     pub relative_l2: f64,
     /// Mean relative error out of distribution.
@@ -69,8 +95,11 @@ pub struct Results {
     pub run: String,
     /// Kind of model.
     pub model: String,
-    /// Trainable numbers.
+    /// Trainable numbers, a complex number counted as two real ones.
     pub parameters: usize,
+    /// The same with complex numbers counted once, where that differs (FNO).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub parameters_complex: Option<usize>,
     /// Training samples.
     pub samples: usize,
     /// Seconds of training.

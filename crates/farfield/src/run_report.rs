@@ -2,14 +2,15 @@
 
 use anyhow::Result;
 use farfield_nn::config::Precision;
-use farfield_nn::{EpochMetrics, Evaluation, predict};
+use farfield_nn::{EpochMetrics, Evaluation, RolloutErrors, predict, predicted_trajectory};
 
 use crate::command::train::Trained;
 use crate::report::{
     Cell, ErrorDistribution, ErrorPlot, FieldSample, Figure, FigureContent, LayerSlopes, LossCurves, Report,
-    SlopeCurves, Table,
+    RolloutCurve, RolloutCurves, RolloutFields, SlopeCurves, Table,
 };
-use crate::results::Results;
+use crate::results::{COMPLEX_NOTE, Results, parameters_text};
+use crate::rollout_table::rolled_trajectories;
 use crate::run_config::RunConfig;
 use crate::run_dir::RunDir;
 use crate::sets::{Part, Sets};
@@ -43,6 +44,7 @@ pub fn write(inputs: &Inputs, test: &Evaluation, ood: Option<&Evaluation>, dir: 
     for (name, caption, sample) in test_samples(inputs, test)? {
         figures.push(Figure::new(name, caption, FigureContent::Field(sample)));
     }
+    figures.extend(rollout_figures(inputs)?);
     let title = match &config.problem {
         Some(problem) => format!("{} on {}", results.model, problem.name),
         None => format!("{} on {}", results.model, sets.train.dataset.origin()),
@@ -70,7 +72,7 @@ fn tables(results: &Results) -> Vec<Table> {
     let ood = results.ood.as_ref().map(|o| o.relative_l2);
     let mut rows: Vec<Vec<Cell>> = vec![vec![
         results.model.clone().into(),
-        results.parameters.into(),
+        parameters(Some(results.parameters), results.parameters_complex),
         results.test.relative_l2.into(),
         ood.into(),
         results.seconds.into(),
@@ -78,17 +80,19 @@ fn tables(results: &Results) -> Vec<Table> {
     rows.extend(results.baselines.values().map(|other| {
         vec![
             other.name.clone().into(),
-            other.parameters.map_or(Cell::Missing, Cell::from),
+            parameters(other.parameters, other.parameters_complex),
             other.relative_l2.into(),
             other.ood_relative_l2.into(),
             other.seconds.into(),
         ]
     }));
+    let complex = results.baselines.values().map(|other| other.parameters_complex);
+    let complex = complex.chain([results.parameters_complex]).any(|count| count.is_some());
     let comparison = Table {
         caption: "Mean relative L2 error (eq. 2), beside trivial predictors and comparators".to_owned(),
         header: strings(&["model", "parameters", "test", "out of distribution", "seconds"]),
         rows,
-        notes: Vec::new(),
+        notes: if complex { vec![format!("{COMPLEX_NOTE}.")] } else { Vec::new() },
     };
     let sets = std::iter::once(&results.test).chain(&results.ood);
     let details = Table {
@@ -102,6 +106,8 @@ fn tables(results: &Results) -> Vec<Table> {
             "largest",
             "trajectory L2 (eq. 3)",
             "global L2",
+            "VRMSE",
+            "nRMSE",
         ]),
         rows: sets
             .map(|s| {
@@ -114,6 +120,8 @@ fn tables(results: &Results) -> Vec<Table> {
                     s.max.into(),
                     s.trajectory_l2.into(),
                     s.global_l2.into(),
+                    s.vrmse.into(),
+                    s.nrmse.into(),
                 ]
             })
             .collect(),
@@ -134,7 +142,63 @@ fn tables(results: &Results) -> Vec<Table> {
         ]],
         notes: Vec::new(),
     };
-    vec![comparison, details, training]
+    let mut all = vec![comparison, details];
+    all.extend(rollout_table(results));
+    all.push(training);
+    all
+}
+
+/// A number of parameters, in both ways of counting where they differ.
+fn parameters(count: Option<usize>, complex: Option<usize>) -> Cell {
+    match (count, complex) {
+        (None, _) => Cell::Missing,
+        (Some(count), None) => count.into(),
+        (Some(count), complex) => parameters_text(count, complex).into(),
+    }
+}
+
+/// Errors over whole trajectories.
+fn rollout_table(results: &Results) -> Option<Table> {
+    let rollout = results.rollout.as_ref()?;
+    let row = |name: &str, errors: &RolloutErrors| {
+        let last = |values: &[f64]| values.last().copied().map_or(Cell::Missing, Cell::from);
+        vec![
+            name.into(),
+            errors.trajectory_l2.into(),
+            errors.rms.into(),
+            errors.relative_l2.into(),
+            errors.vrmse.into(),
+            errors.nrmse.into(),
+            last(&errors.per_step_median),
+            last(&errors.per_step_max),
+        ]
+    };
+    let others = results.baselines.values().filter_map(|other| Some((other.name.as_str(), other.rollout.as_ref()?)));
+    let rows = std::iter::once((results.model.as_str(), &rollout.model))
+        .chain(others)
+        .chain([("no change", &rollout.no_change)])
+        .map(|(name, errors)| row(name, errors))
+        .collect();
+    let header = [
+        "model",
+        "trajectory L2 (eq. 3)",
+        "RMS",
+        "relative L2",
+        "VRMSE",
+        "nRMSE",
+        "median at the end",
+        "largest at the end",
+    ];
+    Some(Table {
+        caption: format!("Rolled out over {} test trajectories of {} steps", rollout.trajectories, rollout.steps),
+        header: header.map(str::to_owned).to_vec(),
+        rows,
+        notes: vec![
+            "Eq. 3 is the mean over trajectories of the root of the sum of squares over time and space, without weights; RMS divides by \
+             the root of the count of numbers. VRMSE and nRMSE are means over the steps; the last two columns are relative L2 errors."
+                .to_owned(),
+        ],
+    })
 }
 
 fn losses(inputs: &Inputs) -> LossCurves {
@@ -174,6 +238,59 @@ fn distributions(results: &Results, test: &Evaluation, ood: Option<&Evaluation>)
         sets.push(one(&errors.set, evaluation));
     }
     sets
+}
+
+/// Errors against time, and the trajectory with the median error.
+fn rollout_figures(inputs: &Inputs) -> Result<Vec<Figure>> {
+    let Inputs { sets, trained, results, config, .. } = inputs;
+    let Some(rollout) = &results.rollout else { return Ok(Vec::new()) };
+    let curve = |name: &str, errors: &RolloutErrors| RolloutCurve {
+        name: name.to_owned(),
+        median: errors.per_step_median.clone(),
+        largest: errors.per_step_max.clone(),
+    };
+    let mut models = vec![curve(&results.model, &rollout.model)];
+    let others = results.baselines.iter().filter_map(|(key, other)| Some((key, other.rollout.as_ref()?)));
+    models.extend(others.map(|(key, errors)| curve(&key.replace("network_", "").replace('_', "-"), errors)));
+    models.push(curve("no change", &rollout.no_change));
+    let curves = RolloutCurves { title: "Error of the rollout".to_owned(), times: rollout.times.clone(), models };
+    let caption = format!(
+        "Relative L2 error against time over {} test trajectories: each prediction is the next input. \"No change\" repeats the initial \
+         state.",
+        rollout.trajectories
+    );
+    let mut figures = vec![Figure::new("rollout-error", caption, curves)];
+
+    let errors = &rollout.model.per_trajectory;
+    let mut order: Vec<usize> = (0..errors.len()).collect();
+    order.sort_by(|&a, &b| errors[a].total_cmp(&errors[b]));
+    let dataset = &sets.test.dataset;
+    if let (Some(&middle), Some(trajectories)) = (order.get(order.len() / 2), rolled_trajectories(sets.test.samples()))
+    {
+        let chosen = trajectories[middle];
+        let precision = config.train.precision;
+        let shown = predicted_trajectory(&trained.model, &trained.normalizers, dataset, chosen, precision)?;
+        let shape = dataset.output_shape();
+        let (points, state) = (shape.points(), shape.len());
+        let first_channel = |states: &[f64]| -> Vec<f64> {
+            let mut fields: Vec<f64> = states.chunks_exact(state).flat_map(|state| &state[..points]).copied().collect();
+            if let Some(mask) = dataset.mask() {
+                mask.fill_outside(&mut fields, f64::NAN);
+            }
+            fields
+        };
+        let fields = RolloutFields {
+            title: format!("test trajectory {chosen}"),
+            coordinates: sets.coordinates.clone(),
+            truth: first_channel(&shown.exact),
+            prediction: first_channel(&shown.predicted),
+            times: shown.times,
+        };
+        let channel = if shape.channels > 1 { ", first channel" } else { "" };
+        let caption = format!("The test trajectory with the median error{channel}.");
+        figures.push(Figure::new("rollout-fields", caption, fields));
+    }
+    Ok(figures)
 }
 
 /// The test samples with the median and with the largest error, first output channel.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use farfield_data::{Array, ArrayData, read_array, save_array};
 use farfield_nn::Model;
 use farfield_nn::config::Precision;
@@ -29,9 +29,21 @@ pub struct PredictArgs {
     /// Samples at a time.
     #[arg(long, default_value_t = 64)]
     batch: usize,
+    /// What stands at points outside of the domain, for a model that was trained with a mask.
+    #[arg(long, value_enum, default_value_t = Outside::Nan)]
+    outside: Outside,
     /// Replace an existing output file.
     #[arg(long)]
     force: bool,
+}
+
+/// What is written for points where the model predicts nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Outside {
+    /// Not a number: nothing is mistaken for a prediction.
+    Nan,
+    /// Zero, as in the data of the built-in problems.
+    Zero,
 }
 
 /// Runs the command.
@@ -70,7 +82,10 @@ pub fn run(args: &PredictArgs) -> Result<()> {
             x[i]
         )));
     }
-    let y = saved_run::apply(&saved, &x, args.batch)?;
+    let mut y = saved_run::apply(&saved, &x, args.batch)?;
+    if let Some(mask) = &saved.facts.mask {
+        mask.fill_outside(&mut y, if args.outside == Outside::Nan { f64::NAN } else { 0.0 });
+    }
     let mut shape: Vec<usize> = Vec::new();
     if batched {
         shape.push(samples);
@@ -85,5 +100,8 @@ pub fn run(args: &PredictArgs) -> Result<()> {
     };
     save_array(&args.output, "y", &Array { shape, data }, args.force)?;
     println!("{}: {samples} samples", args.output.display());
+    if saved.facts.evolution.as_ref().is_some_and(|evolution| evolution.residual) {
+        println!("outputs are changes of the state: add them to the inputs");
+    }
     Ok(())
 }

@@ -9,11 +9,11 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
-use farfield_data::Task;
 use farfield_nn::config::{DeviceKind, MapKind, Precision};
+use farfield_nn::model_file::save_with;
 use farfield_nn::{
-    AnyModel, AnyModelConfig, Ending, EpochMetrics, Evaluation, MODEL_KINDS, Model, Normalizers, Rollout,
-    RolloutErrors, Trainer, evaluate, fit_normalizers, rollout,
+    AnyModel, AnyModelConfig, DataFacts, Ending, EpochMetrics, Evaluation, MODEL_KINDS, Model, Normalizers, Rollout,
+    Trainer, UnrolledSamples, evaluate, fit_normalizers, rollout,
 };
 
 use crate::baselines;
@@ -21,7 +21,8 @@ use crate::failure::bad_input;
 use crate::memory::peak_mib;
 use crate::progress::Progress;
 use crate::report::format_number;
-use crate::results::{Comparator, Results, SetErrors};
+use crate::results::{COMPLEX_NOTE, Comparator, Results, SetErrors, parameters_complex, parameters_text};
+use crate::rollout_table::{print_rollout, rolled_trajectories};
 use crate::run_config::{Request, RunConfig};
 use crate::run_dir::RunDir;
 use crate::run_report;
@@ -128,6 +129,7 @@ pub fn run(args: &TrainArgs) -> Result<()> {
         Some(dir) => dir,
         None => {
             build_model(&config, &config.model, &sets)?;
+            UnrolledSamples::new(sets.train.samples(), config.train.unroll)?;
             let dir = RunDir::create(args.out.as_deref(), &run_name(&config), args.force)?;
             dir.write("config.toml", config.to_toml()?.as_bytes())?;
             dir
@@ -286,7 +288,8 @@ pub fn fit(
         Some((dir, false)) => Trainer::new(network, normalizers, train)?.in_directory(dir.path()),
         None => Trainer::new(network, normalizers, train)?,
     };
-    let total = config.train.total_steps(sets.train.indices.len());
+    let unrolled = UnrolledSamples::new(sets.train.samples(), config.train.unroll)?;
+    let total = config.train.total_steps(unrolled.samples().indices.len());
     let what = if dir.is_some() { "training".to_owned() } else { format!("training {}", model.kind()) };
     let progress = Progress::new(total, &what, quiet);
     let ending =
@@ -315,11 +318,7 @@ impl Trained {
 
     /// The model rolled out over the trajectories of a set, if it is one of single steps.
     pub fn rollout(&self, config: &RunConfig, part: &Part) -> Result<Option<Rollout>> {
-        let Some(pairs) = part.dataset.trajectory_pairs().filter(|pairs| pairs.task() == Task::OneStep) else {
-            return Ok(None);
-        };
-        let mut indices: Vec<usize> = part.indices.iter().map(|&i| pairs.locate(i).0).collect();
-        indices.dedup();
+        let Some(indices) = rolled_trajectories(part.samples()) else { return Ok(None) };
         let (batch, precision) = (config.train.batch_size.min(EVALUATION_BATCH), config.train.precision);
         Ok(Some(rollout(&self.model, &self.normalizers, &part.dataset, &indices, batch, precision)?))
     }
@@ -338,7 +337,8 @@ pub struct Assessment {
 /// Saves the model of a run and measures it on the test sets.
 pub fn assess(config: &RunConfig, dir: &RunDir, sets: &Sets, trained: &Trained) -> Result<Assessment> {
     let train = &config.train;
-    farfield_nn::model_file::save(&dir.model_file(), &trained.model, &trained.normalizers, train.precision)?;
+    let facts = DataFacts::of(&sets.train.dataset);
+    save_with(&dir.model_file(), &trained.model, &trained.normalizers, train.precision, &facts)?;
     let test = trained.evaluate(config, &sets.test)?;
     let ood = sets.ood.as_ref().map(|part| trained.evaluate(config, part)).transpose()?;
     let mut notes = sets.notes.clone();
@@ -352,6 +352,7 @@ pub fn assess(config: &RunConfig, dir: &RunDir, sets: &Sets, trained: &Trained) 
         run: dir.path().display().to_string(),
         model: config.model.kind().to_owned(),
         parameters: trained.model.num_parameters(),
+        parameters_complex: parameters_complex(&trained.model),
         samples: sets.train.indices.len(),
         seconds: trained.seconds,
         steps: trained.steps,
@@ -400,6 +401,7 @@ pub fn train(
             Comparator {
                 name,
                 parameters: Some(other.model.num_parameters()),
+                parameters_complex: parameters_complex(&other.model),
                 relative_l2: other.evaluate(config, &sets.test)?.relative_l2,
                 ood_relative_l2: sets
                     .ood
@@ -425,37 +427,31 @@ pub fn train(
 fn print_table(results: &Results) {
     let number = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), format_number);
     println!();
-    println!("{:52} {:>10} {:>9} {:>9} {:>8}", "relative L2 error", "parameters", "test", "ood", "seconds");
-    let row = |name: &str, parameters: Option<usize>, test: f64, ood: Option<f64>, seconds: f64| {
-        let parameters = parameters.map_or_else(|| "-".to_owned(), |p| p.to_string());
-        println!("{name:52} {parameters:>10} {:>9} {:>9} {seconds:>8.2}", format_number(test), number(ood));
+    println!("{:52} {:>18} {:>9} {:>9} {:>8}", "relative L2 error", "parameters", "test", "ood", "seconds");
+    let row = |name: &str, parameters: Option<String>, test: f64, ood: Option<f64>, seconds: f64| {
+        let parameters = parameters.unwrap_or_else(|| "-".to_owned());
+        println!("{name:52} {parameters:>18} {:>9} {:>9} {seconds:>8.2}", format_number(test), number(ood));
     };
     let ood = results.ood.as_ref().map(|o| o.relative_l2);
-    row(&results.model, Some(results.parameters), results.test.relative_l2, ood, results.seconds);
+    let own = parameters_text(results.parameters, results.parameters_complex);
+    row(&results.model, Some(own), results.test.relative_l2, ood, results.seconds);
     for other in results.baselines.values() {
-        row(&other.name, other.parameters, other.relative_l2, other.ood_relative_l2, other.seconds);
+        let parameters = other.parameters.map(|parameters| parameters_text(parameters, other.parameters_complex));
+        row(&other.name, parameters, other.relative_l2, other.ood_relative_l2, other.seconds);
+    }
+    let complex = results.baselines.values().map(|other| other.parameters_complex);
+    if complex.chain([results.parameters_complex]).any(|c| c.is_some()) {
+        println!("{COMPLEX_NOTE}");
     }
     if let Some(rollout) = &results.rollout {
-        println!();
-        println!(
-            "{:52} {:>12} {:>9} {:>12}",
-            format!("rolled out, {} trajectories of {} steps", rollout.trajectories, rollout.steps),
-            "eq. 3",
-            "RMS",
-            "relative L2"
-        );
-        let row = |name: &str, errors: &RolloutErrors| {
-            let [eq3, rms, relative] = [errors.trajectory_l2, errors.rms, errors.relative_l2].map(format_number);
-            println!("{name:52} {eq3:>12} {rms:>9} {relative:>12}");
-        };
-        row(&results.model, &rollout.model);
-        for (other, errors) in results.baselines.values().filter_map(|other| Some((other, other.rollout.as_ref()?))) {
-            row(&other.name, errors);
-        }
-        row("no change", &rollout.no_change);
+        let others =
+            results.baselines.values().filter_map(|other| Some((other.name.as_str(), other.rollout.as_ref()?)));
+        print_rollout(&results.model, rollout, others);
     }
     println!();
     println!("test set: {}, {} samples", results.test.set, results.test.samples);
+    let [vrmse, nrmse] = [results.test.vrmse, results.test.nrmse].map(format_number);
+    println!("on it: VRMSE {vrmse}, nRMSE {nrmse}, global L2 {}", format_number(results.test.global_l2));
     if let Some(ood) = &results.ood {
         println!("ood set:  {}, {} samples", ood.set, ood.samples);
     }

@@ -11,6 +11,7 @@ use super::error::ReportError;
 use super::field::FieldSample;
 use super::html::{Drawn, page};
 use super::picture::Picture;
+use super::rollout::{RolloutCurves, RolloutFields};
 use super::store::{create_folder, write_whole};
 use super::structure::hss_structure;
 use super::table::Table;
@@ -70,6 +71,10 @@ pub enum FigureContent {
     Field(FieldSample),
     /// Distribution of errors over samples.
     Errors(ErrorPlot),
+    /// Errors of models against time.
+    RolloutCurves(RolloutCurves),
+    /// A trajectory, true and predicted.
+    RolloutFields(RolloutFields),
     /// Series in one frame.
     Plot(XyPlot),
     /// Rows of dots.
@@ -94,6 +99,8 @@ impl FigureContent {
             FigureContent::Slopes(data) => data.draw(),
             FigureContent::Field(data) => data.draw(),
             FigureContent::Errors(data) => data.draw(),
+            FigureContent::RolloutCurves(data) => data.draw(),
+            FigureContent::RolloutFields(data) => data.draw(),
             FigureContent::Plot(data) => data.draw(),
             FigureContent::Dots(data) => data.draw(),
             FigureContent::Structure { n, levels, rank } => hss_structure(*n, *levels, *rank),
@@ -128,6 +135,18 @@ impl From<ErrorPlot> for FigureContent {
 impl From<DotPlot> for FigureContent {
     fn from(data: DotPlot) -> Self {
         FigureContent::Dots(data)
+    }
+}
+
+impl From<RolloutCurves> for FigureContent {
+    fn from(data: RolloutCurves) -> Self {
+        FigureContent::RolloutCurves(data)
+    }
+}
+
+impl From<RolloutFields> for FigureContent {
+    fn from(data: RolloutFields) -> Self {
+        FigureContent::RolloutFields(data)
     }
 }
 

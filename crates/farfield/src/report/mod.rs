@@ -8,6 +8,7 @@
 //! | --- | --- |
 //! | [`LossCurves`], [`SlopeCurves`] | curves against epochs or steps |
 //! | [`FieldSample`] | input, truth, prediction and signed error in 1D, 2D, 3D |
+//! | [`RolloutCurves`], [`RolloutFields`] | errors of models against time, and one trajectory beside the true one |
 //! | [`ErrorPlot`] | distribution of errors over the samples of several sets |
 //! | [`XyPlot`] | series with bands, levels and guides, for example error against number of samples |
 //! | [`DotPlot`] | a number for each pair of a row and a series, beside the number it is compared with |
@@ -34,6 +35,7 @@ mod number;
 mod panel;
 mod picture;
 mod polyline;
+mod rollout;
 mod stack;
 mod store;
 mod structure;
@@ -52,6 +54,7 @@ pub use error::ReportError;
 pub use field::FieldSample;
 pub use number::{format_count, format_number};
 pub use picture::Picture;
+pub use rollout::{RolloutCurve, RolloutCurves, RolloutFields};
 pub use structure::{hss_structure, hss_structure_plot};
 pub use table::{Cell, Table};
 pub use ticks::Scale;
