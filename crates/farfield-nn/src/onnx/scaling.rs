@@ -57,7 +57,18 @@ fn stored(g: &Graph, value: f64) -> f64 {
 }
 
 /// Numbers of the channels, to be repeated over the grid.
+///
+/// In `f64` they are repeated along the longest axis here: a factor of one number beside a matrix product onnxruntime makes the factor of that product, which it
+/// holds in single precision.
 fn channels(g: &mut Graph, name: &str, field: &FieldShape, values: &[f64]) -> Result<Value, NnError> {
-    let shape = [vec![field.channels], vec![1; field.grid.len()]].concat();
-    g.constant(name, &shape, values)
+    let mut shape = [vec![field.channels], vec![1; field.grid.len()]].concat();
+    let longest = field.grid.iter().enumerate().max_by_key(|(_, n)| **n);
+    match longest {
+        Some((axis, &n)) if g.precision() == Precision::F64 => {
+            shape[axis + 1] = n;
+            let repeated: Vec<f64> = values.iter().flat_map(|&v| std::iter::repeat_n(v, n)).collect();
+            g.constant(name, &shape, &repeated)
+        }
+        _ => g.constant(name, &shape, values),
+    }
 }
