@@ -97,7 +97,7 @@ pub use metrics::{Normalizers, evaluate, predict};
 pub use model::Model;
 pub use model_file::SavedModel;
 pub use neural_hss::NeuralHss;
-pub use rollout::{PredictedTrajectory, Rollout, RolloutErrors, predicted_trajectory, rollout};
+pub use rollout::{PredictedTrajectory, Rollout, RolloutErrors, predicted_trajectory, rollout, rollout_of};
 pub use tensor_map::TensorMap;
 pub use trainer::{Ending, EpochMetrics, Progress, Trainer, fit_normalizers};
 pub use training_data::Samples;
