@@ -120,6 +120,9 @@ pub struct Effort {
     pub seconds: Option<f64>,
     /// A run at equal epochs that would take longer is not begun, and said to be missing.
     pub most_seconds: Option<f64>,
+    /// What a reader must know.
+    #[serde(default)]
+    pub notes: Vec<String>,
     #[serde(default)]
     run: toml::Table,
     #[serde(default)]
@@ -175,6 +178,8 @@ pub struct Spending {
     pub seconds: Option<f64>,
     /// Seconds that a run at equal epochs may take.
     pub most_seconds: Option<f64>,
+    /// What a reader must know of the row at this budget.
+    pub notes: Vec<String>,
 }
 
 impl Experiment {
@@ -206,6 +211,7 @@ impl Experiment {
             seeds: seeds.unwrap_or_else(|| vec![1]),
             seconds: number(|e| e.seconds),
             most_seconds: number(|e| e.most_seconds),
+            notes: row.notes.iter().chain(own.iter().flat_map(|e| &e.notes)).cloned().collect(),
         }
     }
 

@@ -21,7 +21,7 @@ use crate::report::format_number;
 use crate::results::{Comparator, Results};
 use crate::run_config::{ProblemConfig, RunConfig, preset};
 use crate::run_dir::write_file;
-use crate::sets::Sets;
+use crate::sets::{Sets, is_evolution, shapes_of};
 
 /// The numbers of a table or figure.
 #[derive(Serialize)]
@@ -457,7 +457,7 @@ impl<'a> Runner<'a> {
             baselines,
             linear,
             cells,
-            notes: row.notes.clone(),
+            notes: spending.notes,
         })
     }
 
@@ -534,10 +534,6 @@ fn is_linear(config: &RunConfig) -> Result<bool> {
     })
 }
 
-fn is_evolution(problem: &ProblemConfig) -> bool {
-    farfield_pde::evolutions().iter().any(|(name, _)| *name == problem.name)
-}
-
 /// Where the data of a run are smaller than the paper's, for people.
 fn differences(config: &RunConfig) -> Result<Vec<String>> {
     let Some((problem, paper)) = with_preset(config)? else { return Ok(Vec::new()) };
@@ -551,16 +547,43 @@ fn differences(config: &RunConfig) -> Result<Vec<String>> {
             found.push(format!("{own} {what} instead of {papers}"));
         }
     }
-    let grid = |options: &farfield_pde::ProblemOptions| -> Result<Vec<usize>> {
-        Ok(match is_evolution(problem) {
-            true => farfield_pde::evolution(&problem.name, options)?.grid(),
-            false => farfield_pde::problem(&problem.name, options)?.grid(),
-        })
-    };
-    let (own, papers) = (grid(&problem.options)?, grid(&papers.options)?);
+    let (own, papers) = (shapes_of(problem)?.1.grid, shapes_of(&papers)?.1.grid);
     if own != papers {
         let text = |grid: &[usize]| grid.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ");
         found.push(format!("grid {} instead of {}", text(&own), text(&papers)));
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::command::reproduce::{Budget, EXPERIMENTS};
+
+    #[test]
+    fn every_cell_of_every_experiment_can_be_built() {
+        for (name, _, text) in EXPERIMENTS {
+            let Some(text) = text else { continue };
+            for budget in [Budget::Quick, Budget::Standard, Budget::Paper] {
+                let experiment = Experiment::read(text, budget).unwrap_or_else(|e| panic!("{name}: {e:#}"));
+                for row in &experiment.rows {
+                    for kind in experiment.models_of(row) {
+                        let config = experiment.config(row, kind, 1, budget, &[]).unwrap();
+                        assert_eq!(config.model.kind(), kind);
+                        let (input, output) = shapes_of(config.problem.as_ref().unwrap()).unwrap();
+                        differences(&config).unwrap();
+                        is_linear(&config).unwrap();
+                        // The sizes of the models are the same at every budget, but for what the grid allows.
+                        if budget == Budget::Quick {
+                            let dtype = config.train.precision.dtype();
+                            let built = config.model.build(&input, &output, 1, &Device::flex(), dtype);
+                            assert!(built.is_ok(), "{name}, {}, {kind}: {:?}", row.name, built.err());
+                        }
+                    }
+                }
+            }
+        }
+    }
 }

@@ -3,15 +3,14 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use farfield_data::FieldShape;
-use farfield_pde::{evolution, evolutions, problem};
 use serde::{Deserialize, Serialize};
 
 use super::experiment::chosen;
 use super::{Budgets, ReproduceArgs, write_results};
 use crate::progress::Progress;
 use crate::report::{DotPlot, DotSeries, Figure, Report, Table, format_count, format_number};
-use crate::run_config::{ProblemConfig, preset};
+use crate::run_config::preset;
+use crate::sets::shapes_of;
 use crate::speed::{ModelSpeed, Patience, measure};
 
 const EXPERIMENT: &str = include_str!("../../../../../experiments/timing.toml");
@@ -72,22 +71,6 @@ struct Output {
     measured: Vec<Measured>,
 }
 
-/// Shapes of the fields of a built-in problem, as a model sees them.
-fn shapes(config: &ProblemConfig) -> Result<(FieldShape, FieldShape)> {
-    let (channels, grid) = match evolutions().iter().any(|(name, _)| *name == config.name) {
-        true => {
-            let evolution = evolution(&config.name, &config.options)?;
-            let fields = evolution.fields().len();
-            ((fields + evolution.scalars().len(), fields), evolution.grid())
-        }
-        false => {
-            let problem = problem(&config.name, &config.options)?;
-            (problem.channels(), problem.grid())
-        }
-    };
-    Ok((FieldShape::new(channels.0, &grid), FieldShape::new(channels.1, &grid)))
-}
-
 /// Runs the measurements and writes them.
 pub fn run(args: &ReproduceArgs) -> Result<()> {
     let quiet = args.quiet || args.json;
@@ -109,7 +92,7 @@ pub fn run(args: &ReproduceArgs) -> Result<()> {
             progress.at(measured.len() as u64, || format!("{}, {kind}", row.name));
             let config = preset(&row.problem, kind)?;
             let problem = config.problem.context("presets have a problem")?;
-            let (input, output) = shapes(&problem)?;
+            let (input, output) = shapes_of(&problem)?;
             let (batch, train) = (config.train.batch_size, config.train);
             let time = Duration::from_secs_f64(effort.seconds);
             let patience = Patience { time, runs: effort.runs, warm_up: 1 };
