@@ -101,7 +101,7 @@ const STATE: f64 = 288.0;
 /// Images of states in a row.
 const COLUMNS: usize = 4;
 const HEADING: f64 = 58.0;
-const TITLE: f64 = 26.0;
+const TITLE: f64 = 30.0;
 const EDGE: f64 = 14.0;
 const GAP: f64 = 16.0;
 
