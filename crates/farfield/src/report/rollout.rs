@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::canvas::{Anchor, Area, Canvas, LARGE, NORMAL, Stroke};
 use super::colour::{MUTED, TRUTH, series};
 use super::heat_map::{Cells, ColourScale, HeatMap, cell_axis};
-use super::lettering::shortened;
+use super::lettering::{shortened, text_width};
 use super::number::format_number;
 use super::panel::{Legend, LegendEntry, Panel, skipped_note};
 use super::picture::Picture;
@@ -101,9 +101,18 @@ const STATE: f64 = 288.0;
 /// Images of states in a row.
 const COLUMNS: usize = 4;
 const HEADING: f64 = 58.0;
-const TITLE: f64 = 26.0;
+const TITLE: f64 = 30.0;
 const EDGE: f64 = 14.0;
 const GAP: f64 = 16.0;
+
+/// A time without the zeros at its end.
+fn time_text(time: f64) -> String {
+    let text = format_number(time);
+    match text.contains('.') && !text.contains('e') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
+    }
+}
 
 impl RolloutFields {
     /// Draws one dimension as pictures of space and time with the last state as curves, more dimensions as images of a few states (of three
@@ -193,9 +202,10 @@ impl RolloutFields {
         panel.curve(&mut canvas, on_grid(prediction), strokes[1]);
         panel.draw_axes(&mut canvas, 0.0);
         let entries = vec![LegendEntry::line("truth", strokes[0]), LegendEntry::line("prediction", strokes[1])];
-        let title = format!("at t = {}", format_number(self.times[steps - 1]));
+        let title = format!("t = {}", time_text(self.times[steps - 1]));
         canvas.bold_text(area.left, area.top - 8.0, &title, NORMAL, Anchor::Start);
-        Legend::fit(entries, width).draw(&mut canvas, area.left + 78.0, area.top - 22.0);
+        let beside = 1.15 * text_width(&title, NORMAL) + 16.0;
+        Legend::fit(entries, width).draw(&mut canvas, area.left + beside, area.top - 22.0);
         self.note_strides(&mut canvas, &[cells.0, cells.1]);
         canvas.finish()
     }
@@ -252,7 +262,7 @@ impl RolloutFields {
         for (down, (name, values, scale)) in rows.into_iter().enumerate() {
             let top = (HEADING + TITLE + down as f64 * (height + TITLE)).round();
             for (across, &step) in steps.iter().enumerate() {
-                let time = format!("t = {}", format_number(self.times[step]));
+                let time = format!("t = {}", time_text(self.times[step]));
                 let title = match (down, across) {
                     (0, 0) => format!("{name}, {time}"),
                     (0, _) => time,

@@ -241,6 +241,67 @@ fn data_that_cannot_be_drawn_is_noted_and_never_fatal() {
     assert!(skipped.notes().iter().any(|n| n.contains("training loss: 2 values")), "{:?}", skipped.notes());
 }
 
+/// A travelling wave on a grid, eight states, and the same a little late.
+fn rollout(grid: &[usize]) -> RolloutFields {
+    let coordinates: Vec<Vec<f64>> = grid.iter().map(|&n| (0..n).map(|i| i as f64 / n as f64).collect()).collect();
+    let times: Vec<f64> = (0..8).map(|t| 0.2 * f64::from(t)).collect();
+    let points: usize = grid.iter().product();
+    let wave = |lag: f64| {
+        let value = |(t, p): (f64, usize)| (6.0 * (p as f64 / points as f64 - t + lag)).sin();
+        times.iter().flat_map(|&t| (0..points).map(move |p| (t, p))).map(value).collect::<Vec<f64>>()
+    };
+    let (truth, prediction) = (wave(0.0), wave(0.01));
+    RolloutFields { title: "wave".to_string(), coordinates, times, truth, prediction }
+}
+
+#[test]
+fn rollouts_are_drawn_in_one_two_and_three_dimensions() {
+    for grid in [&[40][..], &[1], &[12, 9], &[6, 5, 4], &[1, 3], &[2000]] {
+        let picture = rollout(grid).draw();
+        let (width, height) = png_size(&picture.png().expect("encode")).expect("a PNG");
+        assert!(width < 1800 && height < 1800, "{grid:?}: {width} x {height}");
+        assert!(picture.notes().iter().all(|n| n.starts_with("One point in") || n.starts_with("Of three")));
+    }
+    let mut holes = rollout(&[6, 6]);
+    holes.truth.iter_mut().chain(&mut holes.prediction).step_by(5).for_each(|v| *v = f64::NAN);
+    assert!(holes.draw().notes().is_empty() && holes.draw().png().is_ok());
+    let mut wild = rollout(&[9]);
+    wild.prediction[40..].fill(f64::INFINITY);
+    assert!(
+        wild.draw().notes().iter().any(|n| n == "32 predicted values are not finite."),
+        "{:?}",
+        wild.draw().notes()
+    );
+    assert!(wild.draw().png().is_ok());
+    let mut short = rollout(&[9]);
+    short.truth.pop();
+    for bad in [short, RolloutFields::default(), RolloutFields { times: vec![0.0], ..rollout(&[9]) }] {
+        assert!(bad.draw().notes().iter().any(|n| n.starts_with("Not drawn")));
+        assert!(bad.draw().png().is_ok());
+    }
+}
+
+#[test]
+fn errors_of_rollouts_are_drawn_with_what_can_be() {
+    let curve = |name: &str, median: &[f64]| RolloutCurve {
+        name: name.to_string(),
+        median: median.to_vec(),
+        largest: median.iter().map(|v| 3.0 * v).collect(),
+    };
+    let mut curves = RolloutCurves {
+        title: "rollout".to_string(),
+        times: vec![0.1, 0.2, 0.3],
+        models: vec![curve("a", &[0.1, 0.2, 0.4]), curve("no change", &[0.5, 0.7, 0.9])],
+    };
+    assert!(curves.draw().notes().is_empty() && curves.draw().svg().is_some());
+    curves.models[0] = curve("a", &[0.0, 0.2, f64::INFINITY]);
+    let notes = curves.draw().notes().to_vec();
+    assert!(notes.iter().any(|n| n.starts_with("a, median: 2 values")), "{notes:?}");
+    curves.models.clear();
+    assert!(curves.draw().png().is_ok());
+    assert!(RolloutCurves::default().draw().png().is_ok());
+}
+
 #[test]
 fn guides_and_levels_far_away_stay_in_the_frame() {
     let mut steep = plot(&[1.0, 10.0, 100.0], &[1.0, 0.5, 0.2]);
