@@ -275,6 +275,8 @@ fn rollouts_are_drawn_in_one_two_and_three_dimensions() {
         wild.draw().notes()
     );
     assert!(wild.draw().png().is_ok());
+    wild.prediction.fill(50.0);
+    assert!(wild.draw().notes().iter().any(|n| n.starts_with("Colours span the true values")));
     let mut short = rollout(&[9]);
     short.truth.pop();
     for bad in [short, RolloutFields::default(), RolloutFields { times: vec![0.0], ..rollout(&[9]) }] {
