@@ -4,7 +4,7 @@
 //!   projection. [`ModelConfig`] says which; [`presets`] carry the tables of the paper. The block-diagonal
 //!   and the dense network that it is compared with are the same model at rank 0 and at 0 levels.
 //! * [`Trainer`] trains any [`Model`]: AdamW, global-norm clipping, schedules, validation, early stopping, checkpoints from which a
-//!   run continues to the same bits.
+//!   run continues to the same bits; models of evolutions also over several steps in time ([`unroll`]).
 //! * [`metrics`] measures, [`baselines`] are the trivial predictors that stand beside every result.
 //! * [`model_file`] saves a trained model in a file that others can read.
 //!

@@ -318,7 +318,7 @@ mod tests {
             |p: [[f64; 2]; 2], t: [[f64; 2]; 2]| vec![StepError::new(&p[0], &t[0], 2), StepError::new(&p[1], &t[1], 2)];
         let exact = [[0.0, 5.0], [2.0, 0.0]];
         let one = steps([[3.0, 9.0], [2.0, 1.0]], exact);
-        let errors = RolloutErrors::new(&[one.clone()], 2);
+        let errors = RolloutErrors::new(std::slice::from_ref(&one), 2);
         assert_eq!(errors.trajectory_l2, 26f64.sqrt());
         assert_eq!(errors.rms, (26.0f64 / 4.0).sqrt());
         assert_eq!(errors.relative_l2, (26.0f64 / 29.0).sqrt());

@@ -207,7 +207,7 @@ mod tests {
     use crate::config::{MapKind, ModelConfig, Precision};
     use crate::metrics::predict;
     use crate::parameters::{self, NamedTensor};
-    use crate::rivals::FnoConfig;
+    use crate::rivals::{DeepOnetConfig, FnoConfig, ResNetConfig};
     use crate::training_data::TrainingData;
 
     /// The derivative along a direction, from the gradient.
@@ -252,7 +252,14 @@ mod tests {
             ..FnoConfig::default()
         };
         let hss = if scalar { tensor } else { hss };
-        vec![AnyModelConfig::NeuralHss(hss), AnyModelConfig::Fno(fno)]
+        let resnet = ResNetConfig { hidden_channels: 3, n_layers: 1 };
+        let deep_onet = DeepOnetConfig { hidden_channels: 4, n_layers: 2 };
+        vec![
+            AnyModelConfig::NeuralHss(hss),
+            AnyModelConfig::Fno(fno),
+            AnyModelConfig::ResNet(resnet),
+            AnyModelConfig::DeepOnet(deep_onet),
+        ]
     }
 
     fn normalizers(channels: usize) -> Normalizers {
@@ -296,6 +303,7 @@ mod tests {
             (vec![10], true, true, true),
             (vec![6, 5], false, false, false),
             (vec![6, 5], false, true, true),
+            (vec![4, 4, 3], false, true, true),
         ] {
             let one = set(&grid, scalar, residual, mask);
             let chosen = [0, 4, 7, 12];

@@ -103,6 +103,46 @@ fn steps_that_cannot_be_are_refused_before_a_run_is_made() {
     assert!(error.contains("must be 1 to 4: a trajectory has 41 states at time_stride 10"), "{error}");
     let error = place.fails(2, &["train", "poisson-1d", "--samples", "9", "--set", "train.unroll=2"]);
     assert!(error.contains("train.unroll = 2") && error.contains("needs trajectories"), "{error}");
+    let error = place.fails(2, &heat(&["--set", "train.unroll=2", "--set", "data.task=first-to-last"]));
+    assert!(error.contains("train.unroll = 2") && error.contains("first-to-last"), "{error}");
+    assert!(!place.path("runs").exists());
+}
+
+#[test]
+fn outside_of_the_domain_stands_what_was_asked_for() {
+    let place = Place::new();
+    let small = ["--n", "32", "--family", "random-s1"];
+    let mut generate = vec!["data", "generate", "poisson-2d-disk", "--samples", "4", "--out", "disk.h5", "--quiet"];
+    generate.extend(small);
+    place.ok(&generate);
+    let mut train = vec!["train", "poisson-2d-disk", "--samples", "8", "--epochs", "1", "--quiet", "--out", "run"];
+    for set in ["problem.family=random-s1", "problem.options.n=32", "problem.test_samples=4", "problem.ood_samples=0"] {
+        train.extend(["--set", set]);
+    }
+    place.ok(&train);
+    let mask: Vec<f64> = read_array(&place.path("disk.h5"), Some("mask")).unwrap().data.to_vec();
+    let holes = mask.iter().filter(|&&inside| inside == 0.0).count();
+    assert!(holes > 50 && holes < 200, "{holes}");
+
+    // The model file alone, away from its run.
+    std::fs::copy(place.path("run/model.safetensors"), place.path("alone.safetensors")).unwrap();
+    let predict = |output: &str, more: &[&str]| -> Vec<f64> {
+        let mut args = vec!["predict", "alone.safetensors", "--input", "disk.h5", "--name", "x", "--output", output];
+        args.extend(more);
+        place.ok(&args);
+        read_array(&place.path(output), Some("y")).unwrap().data.to_vec()
+    };
+    for file in ["nan.npz", "nan.h5"] {
+        let (nan, zero) = (predict(file, &[]), predict(&format!("zero-{file}"), &["--outside", "zero"]));
+        assert_eq!(nan.len(), 4 * 32 * 32);
+        for (i, (nan, zero)) in nan.iter().zip(&zero).enumerate() {
+            if mask[i % (32 * 32)] == 0.0 {
+                assert!(nan.is_nan() && *zero == 0.0);
+            } else {
+                assert!(nan == zero && nan.is_finite());
+            }
+        }
+    }
     let args = ["predict", "run", "--input", "disk.h5", "--name", "x", "--output", "no.npy", "--outside", "one"];
     assert_eq!(place.run(&args).status.code(), Some(2));
 

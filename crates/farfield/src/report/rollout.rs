@@ -116,7 +116,8 @@ fn time_text(time: f64) -> String {
 
 impl RolloutFields {
     /// Draws one dimension as pictures of space and time with the last state as curves, more dimensions as images of a few states (of three
-    /// dimensions the plane through the middle of the last). Parts that do not fit together give a picture that says so.
+    /// dimensions the plane through the middle of the last). Colours span the true values: a prediction beyond them has the colour of the
+    /// end. Parts that do not fit together give a picture that says so.
     #[must_use]
     pub fn draw(&self) -> Picture {
         let grid: Vec<usize> = self.coordinates.iter().map(Vec::len).collect();
@@ -162,7 +163,7 @@ impl RolloutFields {
         let axes = (cell_axis(&self.coordinates[0], "x"), cell_axis(&self.times, "t"));
         let cells = (Cells::fit(points, SPACE_TIME), Cells::fit(steps, SPACE_TIME));
         let difference = self.difference();
-        let output = ColourScale::sequential(self.truth.iter().chain(&self.prediction).copied());
+        let output = ColourScale::sequential(self.truth.iter().copied());
         let signed = ColourScale::diverging(difference.iter().copied());
         let (width, height) = (cells.0.length(), cells.1.length());
         let left = Panel::left_margin(&axes.1).round() + EDGE;
@@ -234,7 +235,7 @@ impl RolloutFields {
             let places = steps.iter().flat_map(|&s| (0..nx).flat_map(move |i| (0..ny).map(move |j| (s, i, j))));
             places.map(|(s, i, j)| values[at(s, i, j)]).collect()
         };
-        let output = ColourScale::sequential(drawn(&self.truth).into_iter().chain(drawn(&self.prediction)));
+        let output = ColourScale::sequential(drawn(&self.truth));
         let signed = ColourScale::diverging(drawn(&difference));
         let axes = (cell_axis(&self.coordinates[0], "x"), cell_axis(&self.coordinates[1], "y"));
         let axes = (axes.0.with_tick_count(3), axes.1.with_tick_count(3));
@@ -292,6 +293,12 @@ impl RolloutFields {
         let bad = self.prediction.iter().zip(&self.truth).filter(|(p, t)| t.is_finite() && !p.is_finite()).count();
         if bad > 0 {
             canvas.note(format!("{bad} predicted values are not finite."));
+        }
+        let finite = self.truth.iter().copied().filter(|v| v.is_finite());
+        let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)));
+        let slack = 0.5 * (high - low);
+        if self.prediction.iter().any(|&p| p < low - slack || p > high + slack) {
+            canvas.note("Colours span the true values; predictions far beyond them have the colours of the ends.");
         }
     }
 }

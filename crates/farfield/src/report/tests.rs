@@ -263,7 +263,9 @@ fn rollouts_are_drawn_in_one_two_and_three_dimensions() {
         assert!(picture.notes().iter().all(|n| n.starts_with("One point in") || n.starts_with("Of three")));
     }
     let mut holes = rollout(&[6, 6]);
-    holes.truth.iter_mut().chain(&mut holes.prediction).step_by(5).for_each(|v| *v = f64::NAN);
+    for states in [&mut holes.truth, &mut holes.prediction] {
+        states.iter_mut().step_by(5).for_each(|v| *v = f64::NAN);
+    }
     assert!(holes.draw().notes().is_empty() && holes.draw().png().is_ok());
     let mut wild = rollout(&[9]);
     wild.prediction[40..].fill(f64::INFINITY);
@@ -273,6 +275,8 @@ fn rollouts_are_drawn_in_one_two_and_three_dimensions() {
         wild.draw().notes()
     );
     assert!(wild.draw().png().is_ok());
+    wild.prediction.fill(50.0);
+    assert!(wild.draw().notes().iter().any(|n| n.starts_with("Colours span the true values")));
     let mut short = rollout(&[9]);
     short.truth.pop();
     for bad in [short, RolloutFields::default(), RolloutFields { times: vec![0.0], ..rollout(&[9]) }] {
