@@ -16,7 +16,7 @@ use farfield::nn::rivals::{
     DeepOnetConfig, FactFormerConfig, FnoConfig, GreenLearningConfig, Head, ModeConvention, Modes, ResNetConfig,
 };
 use farfield::nn::{AnyModelConfig, MODEL_KINDS, ModelConfig, Normalizers, predict};
-use place::Place;
+use place::{Place, one_line};
 
 /// What the tests need of Python.
 const MODULES: &str = "numpy, onnx, onnxruntime, safetensors";
@@ -381,4 +381,20 @@ fn bad_input_is_one_line_and_no_file() {
 
     place.ok(&["export", "run", "--format", "onnx", "--out", "taken", "--force"]);
     assert_ne!(std::fs::read(place.path("taken")).unwrap(), b"theirs");
+}
+
+/// A limit on file sizes stands in for a full disk.
+#[cfg(unix)]
+#[test]
+fn a_full_disk_leaves_nothing_behind() {
+    let (place, _) = small_run();
+    for format in ExportFormat::ALL {
+        // Beyond the limit the system signals; ignoring the signal makes the write fail.
+        let program = env!("CARGO_BIN_EXE_farfield");
+        let script = format!("trap '' XFSZ; ulimit -f 1; exec {program} export run --format {format}");
+        let output = Command::new("bash").args(["-c", &script]).current_dir(place.dir.path()).output().unwrap();
+        let error = one_line(output, 1, format.name());
+        assert!(error.contains(&format!("run/export.{format}: cannot write")), "{error}");
+    }
+    assert_eq!(std::fs::read_dir(place.path("run")).unwrap().count(), 1, "the model alone");
 }
