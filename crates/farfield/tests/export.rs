@@ -7,15 +7,19 @@ use std::path::Path;
 use std::process::Command;
 
 use burn::tensor::Device;
-use farfield::data::{Array, FieldShape, Normalizer, save_npy};
+use farfield::data::{Array, FieldShape, Normalizer, read_array, save_npy};
 use farfield::nn::config::{MapKind, ModelKind, Precision};
 use farfield::nn::export::{ExportFormat, Meaning, export};
+use farfield::nn::metrics::global_l2;
 use farfield::nn::model_file::{SavedModel, save};
 use farfield::nn::rivals::{
     DeepOnetConfig, FactFormerConfig, FnoConfig, GreenLearningConfig, Head, ModeConvention, Modes, ResNetConfig,
 };
 use farfield::nn::{AnyModelConfig, DataFacts, MODEL_KINDS, ModelConfig, Normalizers, predict};
-use place::Place;
+use place::{Place, one_line};
+
+/// What the tests need of Python.
+const MODULES: &str = "numpy, onnx, onnxruntime, safetensors";
 
 /// Whether Python has what a test needs. With `FARFIELD_REQUIRE_ONNXRUNTIME` in the environment it must have it.
 fn python_has(modules: &str) -> bool {
@@ -157,7 +161,7 @@ fn limit(precision: Precision) -> f64 {
 
 #[test]
 fn onnxruntime_predicts_the_same() {
-    if !python_has("numpy, onnx, onnxruntime") {
+    if !python_has(MODULES) {
         return;
     }
     let place = Place::new();
@@ -190,7 +194,7 @@ fn fixture(name: &str) -> String {
 /// A shift that is large against the scale loses no digits in single precision.
 #[test]
 fn a_large_shift_loses_no_digits() {
-    if !python_has("numpy, onnx, onnxruntime") {
+    if !python_has(MODULES) {
         return;
     }
     let place = Place::new();
@@ -239,6 +243,93 @@ fn the_same_model_gives_the_same_bytes() {
         let bytes = |name: &str| std::fs::read(place.path(name)).unwrap();
         assert!(bytes(&format!("run/export.{name}")) == bytes("again"), "{name}");
     }
+}
+
+/// The Python programs of `docs/export.md`, in their order: ONNX, npz, safetensors.
+fn documented() -> [String; 3] {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/export.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let blocks = text.split("```python\n").skip(1).map(|rest| rest.split("```").next().unwrap().to_owned());
+    blocks.collect::<Vec<_>>().try_into().unwrap()
+}
+
+/// A trained run, exported in every format, read by the programs of the document: all predict as `farfield predict` does.
+#[test]
+fn documented_programs_predict_the_same() {
+    if !python_has(MODULES) {
+        return;
+    }
+    let place = Place::new();
+    let short =
+        ["--samples", "30", "--epochs", "3", "--set", "problem.test_samples=10", "--set", "problem.ood_samples=10"];
+    place.json(&[&["train", "poisson-1d", "--compare", "none", "--out", "run", "--json"], &short[..]].concat());
+    let field = shape(1, &[256]);
+    let x = inputs(&field);
+    save_npy(&place.path("x.npy"), &x, false).unwrap();
+    place.ok(&["predict", "run", "--input", "x.npy", "--output", "ours.npy"]);
+    for format in ExportFormat::ALL {
+        let out = format!("export.{format}");
+        let said = place.ok(&["export", "run", "--format", format.name(), "--out", &out]);
+        assert!(said.contains("neural-hss, 28275 parameters") && said.contains("the output field"), "{said}");
+    }
+    let ours = read_array(&place.path("ours.npy"), None).unwrap();
+    let check = |what: &str| {
+        let theirs = read_array(&place.path("y.npy"), None).unwrap();
+        assert_eq!(theirs.shape, ours.shape, "{what}");
+        let error = global_l2(&theirs.data.to_vec::<f64>(), &ours.data.to_vec::<f64>());
+        assert!(error < limit(Precision::F32), "{what}: {error}");
+        std::fs::remove_file(place.path("y.npy")).unwrap();
+    };
+    let [onnx, npz, safetensors] = documented();
+    let said = python(&place, &["-c", &onnx]);
+    assert!(said.starts_with("neural-hss (5, 1, 256) the output field"), "{said}");
+    check("onnx");
+
+    let said = python(&place, &["-c", &npz]);
+    assert_eq!(said.trim(), "neural-hss the output field 28275");
+    let reader = Path::new(env!("CARGO_MANIFEST_DIR")).join("../farfield-nn/tests/fixtures/read_model.py");
+    let reader = std::fs::read_to_string(reader).unwrap();
+    let (_, functions) = reader.split_at(reader.find("def tree").unwrap());
+    python(&place, &["-c", &format!("import sys\n{npz}\n{functions}"), "", "x.npy", "y.npy"]);
+    check("npz");
+
+    let same = "import numpy as np\nfrom safetensors.numpy import load_file\n\
+        a, b = load_file('export.safetensors'), np.load('export.npz')\n\
+        assert sorted(a) == sorted(n for n in b.files if b[n].dtype.kind == 'f')\n\
+        assert all(a[n].dtype == b[n].dtype and np.array_equal(a[n], b[n]) for n in a)\n";
+    python(&place, &["-c", same]);
+    let torch = Command::new("python3").args(["-c", "import torch"]).output();
+    if torch.is_ok_and(|out| out.status.success()) {
+        let run = "y = predict(torch.tensor(np.load('x.npy'))[:, 0])[:, None]\nnp.save('y.npy', y.numpy())";
+        python(&place, &["-c", &format!("import numpy as np\n{safetensors}\n{run}")]);
+        check("safetensors");
+    }
+}
+
+/// One step of an evolution equation: the file says that outputs are changes, and gives what `predict` gives.
+#[test]
+fn a_model_of_changes_says_so() {
+    if !python_has(MODULES) {
+        return;
+    }
+    let place = Place::new();
+    let short =
+        ["--samples", "4", "--epochs", "1", "--set", "problem.test_samples=2", "--set", "problem.ood_samples=2"];
+    place.ok(&[&["train", "heat-1d", "--compare", "none", "--out", "run", "--quiet"], &short[..]].concat());
+    let said = place.ok(&["export", "run", "--format", "onnx", "--out", "m.onnx"]);
+    assert!(said.contains("the change of the state"), "{said}");
+    let alone = place.ok(&["export", "run/model.safetensors", "--format", "onnx", "--out", "alone.onnx"]);
+    assert!(alone.contains("what the model was trained to give"), "{alone}");
+    save_npy(&place.path("x.npy"), &inputs(&shape(1, &[256])), false).unwrap();
+    place.ok(&["predict", "run", "--input", "x.npy", "--output", "y.npy"]);
+    std::fs::write(place.path("list"), "m.onnx x.npy y.npy 1e-5\nalone.onnx x.npy y.npy 1e-5\n").unwrap();
+    python(&place, &[&fixture("run_onnx.py"), "list"]);
+    let metadata = "import onnx, json\nm = onnx.load('m.onnx')\np = {e.key: e.value for e in m.metadata_props}\n\
+        assert sorted(p) == ['config', 'farfield_version', 'model_kind', 'output'], sorted(p)\n\
+        assert p['model_kind'] == 'neural-hss' and p['output'].startswith('the change of the state')\n\
+        assert json.loads(p['config'])['input'] == {'channels': 1, 'grid': [256]}\n\
+        assert m.producer_name == 'farfield' and m.producer_version == p['farfield_version']\n";
+    python(&place, &["-c", metadata]);
 }
 
 #[test]
@@ -290,4 +381,20 @@ fn bad_input_is_one_line_and_no_file() {
 
     place.ok(&["export", "run", "--format", "onnx", "--out", "taken", "--force"]);
     assert_ne!(std::fs::read(place.path("taken")).unwrap(), b"theirs");
+}
+
+/// A limit on file sizes stands in for a full disk.
+#[cfg(unix)]
+#[test]
+fn a_full_disk_leaves_nothing_behind() {
+    let (place, _) = small_run();
+    for format in ExportFormat::ALL {
+        // Beyond the limit the system signals; ignoring the signal makes the write fail.
+        let program = env!("CARGO_BIN_EXE_farfield");
+        let script = format!("trap '' XFSZ; ulimit -f 1; exec {program} export run --format {format}");
+        let output = Command::new("bash").args(["-c", &script]).current_dir(place.dir.path()).output().unwrap();
+        let error = one_line(output, 1, format.name());
+        assert!(error.contains(&format!("run/export.{format}: cannot write")), "{error}");
+    }
+    assert_eq!(std::fs::read_dir(place.path("run")).unwrap().count(), 1, "the model alone");
 }

@@ -403,12 +403,11 @@ impl Graph {
             }
             shape[*axis] = part.len().into();
         }
-        let list = |pick: &dyn Fn(&(usize, Range<usize>)) -> usize| -> Vec<i64> {
-            parts.iter().map(|part| pick(part) as i64).collect()
-        };
-        let starts = self.integers(None, &list(&|part| part.1.start))?;
-        let ends = self.integers(None, &list(&|part| part.1.end))?;
-        let axes = self.integers(None, &list(&|part| part.0))?;
+        let starts: Vec<i64> = parts.iter().map(|(_, part)| part.start as i64).collect();
+        let ends: Vec<i64> = parts.iter().map(|(_, part)| part.end as i64).collect();
+        let axes: Vec<i64> = parts.iter().map(|(axis, _)| *axis as i64).collect();
+        let [starts, ends, axes] = [starts, ends, axes].map(|list| self.integers(None, &list));
+        let (starts, ends, axes) = (starts?, ends?, axes?);
         Ok(self.node("Slice", vec![x.name.clone(), starts, ends, axes], Vec::new(), shape))
     }
 

@@ -3,13 +3,14 @@
 //! One input `x` and one output `y`, `[batch, channels, grid]`, with any number of samples. The graph maps physical inputs to physical outputs: it scales `x`,
 //! applies the model and undoes the scaling of `y`, as [`predict`](crate::predict) does. It has the float type of the model and no random part.
 //!
-//! * operator set 17, IR version 8, operators of the standard; in `f64` models with GELU bring it as a function of the file ([`gelu`]);
+//! * operator set 17, IR version 8, operators of the standard; in `f64` models with GELU bring it as a function of the file;
 //! * parameters have the names that [`export`](crate::export) gives them, but where an operator wants another order of the axes;
 //! * what does not depend on the input (the trunk of a DeepONet, a learned Green's function) is stored by its values;
 //! * the metadata hold the version of farfield, the kind of the model and its configuration.
 //!
-//! [`graph`] builds and checks the graph, and each kind of model has a file that says how it is lowered to operators. The same model gives the same bytes.
-//! Cost: that of the model's own forward pass; no operator copies with the batch but transpositions. The file can have at most 2 GiB, the limit of protocol buffers.
+//! `graph` builds and checks the graph, and each kind of model has a file that says how it is lowered to operators. The same model gives the same bytes. Cost of a
+//! run: the multiply-adds of the model's own forward pass, and a transposition of the field an axis and HSS layer. A file can have at most 2 GiB, the limit of protocol
+//! buffers.
 
 mod deep_onet;
 mod dense;
@@ -49,6 +50,11 @@ const MOST: usize = (1 << 31) - 1;
 /// # Errors
 /// When it would have more than 2 GiB, or the parameters are not in the model's float type.
 pub fn encode(saved: &SavedModel, meaning: Meaning) -> Result<Vec<u8>, NnError> {
+    encode_within(saved, meaning, MOST)
+}
+
+/// The file, of at most `most` bytes.
+fn encode_within(saved: &SavedModel, meaning: Meaning, most: usize) -> Result<Vec<u8>, NnError> {
     let SavedModel { model, normalizers, precision, facts } = saved;
     let model = &model.valid();
     let (input, output) = (model.input_shape(), model.output_shape());
@@ -74,9 +80,9 @@ pub fn encode(saved: &SavedModel, meaning: Meaning) -> Result<Vec<u8>, NnError> 
     ];
     let proto = g.finish(&y, "y", doc, &metadata);
     let size = proto.encoded_len();
-    if size > MOST {
+    if size > most {
         let reason = format!(
-            "the file would have {size} bytes and ONNX files have at most {MOST}: export as npz or safetensors"
+            "the file would have {size} bytes and ONNX files have at most {most}: export as npz or safetensors"
         );
         return Err(NnError::Unsupported { operation: "model to ONNX", reason });
     }
@@ -98,5 +104,28 @@ fn lower(g: &mut Graph, p: &Parameters, model: &AnyModel, x: &Value) -> Result<V
         AnyModel::DeepOnet(model) => deep_onet::deep_onet(g, p, model, x),
         AnyModel::GreenLearning(model) => green_learning::green_learning(g, model, x),
         AnyModel::FactFormer(model) => fact_former::fact_former(g, p, model.config(), input, x),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::any_model::AnyModelConfig;
+    use crate::config::{ModelConfig, Precision};
+    use crate::metrics::Normalizers;
+    use burn::tensor::Device;
+    use farfield_data::Normalizer;
+
+    #[test]
+    fn files_beyond_the_limit_are_refused() {
+        let (field, precision) = (FieldShape::new(1, &[16]), Precision::F64);
+        let config = AnyModelConfig::NeuralHss(ModelConfig { levels: 2, rank: 1, depth: 1, ..ModelConfig::default() });
+        let model = config.build(&field, &field, 1, &Device::flex().autodiff(), precision.dtype()).unwrap();
+        let normalizers = Normalizers { input: Normalizer::identity(1), output: Normalizer::identity(1) };
+        let saved = SavedModel { model, normalizers, precision, facts: crate::data_facts::DataFacts::default() };
+        let bytes = encode(&saved, Meaning::Field).unwrap();
+        assert_eq!(encode_within(&saved, Meaning::Field, bytes.len()).unwrap(), bytes);
+        let error = encode_within(&saved, Meaning::Field, bytes.len() - 1).unwrap_err().to_string();
+        assert!(error.contains(&bytes.len().to_string()) && error.contains("npz or safetensors"), "{error}");
     }
 }
