@@ -140,7 +140,7 @@ fn eliminate<T: Scalar>(a: &mut Mat<T>) -> (Vec<usize>, Vec<usize>) {
         multipliers.extend_from_slice(tail);
         for j in k + 1..n {
             let (head, tail) = a.col_as_slice_mut(j).split_at_mut(k + 1);
-            largest[j] = subtract_multiple(tail, &multipliers, head[k]);
+            largest[j] = eliminate_in_column(tail, &multipliers, head[k]);
         }
     }
     (rows, cols)
@@ -156,7 +156,7 @@ fn larger<T: Scalar>(a: T, b: T) -> T {
 }
 
 /// `x -= factor y`, and the largest absolute value of the result.
-fn subtract_multiple<T: Scalar>(x: &mut [T], y: &[T], factor: T) -> T {
+fn eliminate_in_column<T: Scalar>(x: &mut [T], y: &[T], factor: T) -> T {
     const LANES: usize = 8;
     let mut largest = [T::ZERO; LANES];
     let (mut blocks, y_blocks) = (x.chunks_exact_mut(LANES), y.chunks_exact(LANES));

@@ -15,14 +15,19 @@
 //! `(1 - f^2)^64` or less a check. An approximation whose rank comes to where the dense block is smaller is given up, and the caller
 //! takes the block as it is.
 //!
+//! [`Hodlr::from_entries`](crate::Hodlr::from_entries) has a search of its own over the same [`Crosses`]: its tolerance is absolute, its check is the sample that its certificate is made
+//! of, and the crosses go on where that sample shows an error. Here the tolerance is a part of the norm of the block itself, which is known only as far as the crosses
+//! go, and a search that becomes too expensive is given up.
+//!
 //! Not for a block with single large entries in a sea of small ones: no method that looks at few entries finds them.
 
 use faer::Mat;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::entries::{BlockEntries, Entries};
+use crate::entries::{BlockEntries, Entries, check_finite};
 use crate::error::MatrixError;
+use crate::linalg::{dot, subtract_multiple, sum_of_squares};
 use crate::low_rank::LowRank;
 use crate::scalar::Scalar;
 
@@ -54,18 +59,15 @@ pub(crate) fn cross_approximation<T: Scalar>(
     most: usize,
     seed: u64,
 ) -> Result<Option<LowRank<T>>, MatrixError> {
-    let mut cross = Cross::new(entries, rows, cols, seed);
+    let mut search = Search::new(entries, rows, cols, seed);
     let mut next = Some(0);
     while let Some(row) = next {
-        if !cross.run(row, tolerance, most)? {
+        if !search.run(row, tolerance, most)? {
             return Ok(None);
         }
-        next = cross.worst_row(tolerance)?;
+        next = search.worst_row(tolerance)?;
     }
-    let k = cross.rank;
-    let u = Mat::from_fn(rows.len(), k, |i, l| cross.u[l * rows.len() + i]);
-    let v = Mat::from_fn(cols.len(), k, |j, l| cross.v[l * cols.len() + j]);
-    Ok(Some(LowRank { u, v }.truncated_by(|norm| RECOMPRESS * tolerance(norm)).0))
+    Ok(Some(search.crosses.low_rank().truncated_by(|norm| RECOMPRESS * tolerance(norm)).0))
 }
 
 /// Places of a block.
@@ -111,24 +113,70 @@ impl Places {
     }
 }
 
-/// `Ok` when a block, column by column, is finite.
-pub(crate) fn check_finite<T: Scalar>(values: &[T], rows: &[usize], cols: &[usize]) -> Result<(), MatrixError> {
-    match values.iter().position(|x| !Scalar::is_finite(*x)) {
-        None => Ok(()),
-        Some(k) => {
-            Err(MatrixError::Entry { row: rows[k % rows.len()], col: cols[k / rows.len()], value: values[k].to_f64() })
-        }
-    }
-}
-
-struct Cross<'a, T> {
-    block: Box<dyn BlockEntries<T> + 'a>,
+/// A cross approximation `U V^T` of a block under construction.
+pub(crate) struct Crosses<'a, T> {
+    pub block: Box<dyn BlockEntries<T> + 'a>,
     rows: &'a [usize],
     cols: &'a [usize],
     rank: usize,
     /// Columns of `U` one after the other.
     u: Vec<T>,
     v: Vec<T>,
+}
+
+impl<'a, T: Scalar> Crosses<'a, T> {
+    /// No cross yet.
+    pub fn new(block: Box<dyn BlockEntries<T> + 'a>, rows: &'a [usize], cols: &'a [usize]) -> Self {
+        Self { block, rows, cols, rank: 0, u: Vec::new(), v: Vec::new() }
+    }
+
+    pub fn rank(&self) -> usize {
+        self.rank
+    }
+
+    /// The columns of `U` and `V`. Not for an empty block.
+    pub fn pairs(&self) -> impl Iterator<Item = (&[T], &[T])> {
+        self.u.chunks_exact(self.rows.len()).zip(self.v.chunks_exact(self.cols.len()))
+    }
+
+    /// Adds `u v^T`.
+    pub fn push(&mut self, u: Vec<T>, v: Vec<T>) {
+        self.u.extend(u);
+        self.v.extend(v);
+        self.rank += 1;
+    }
+
+    /// `U V^T`.
+    pub fn low_rank(&self) -> LowRank<T> {
+        let (m, n) = (self.rows.len(), self.cols.len());
+        LowRank {
+            u: Mat::from_fn(m, self.rank, |i, k| self.u[k * m + i]),
+            v: Mat::from_fn(n, self.rank, |j, k| self.v[k * n + j]),
+        }
+    }
+
+    /// Row `i` of the residual.
+    pub fn residual_row(&self, i: usize) -> Result<Vec<T>, MatrixError> {
+        let mut r = vec![T::ZERO; self.cols.len()];
+        self.block.row(i, &mut r);
+        check_finite(&r, &self.rows[i..=i], self.cols)?;
+        self.pairs().for_each(|(u, v)| subtract_multiple(&mut r, u[i], v));
+        Ok(r)
+    }
+
+    /// Column `j` of the residual.
+    pub fn residual_col(&self, j: usize) -> Result<Vec<T>, MatrixError> {
+        let mut r = vec![T::ZERO; self.rows.len()];
+        self.block.col(j, &mut r);
+        check_finite(&r, self.rows, &self.cols[j..=j])?;
+        self.pairs().for_each(|(u, v)| subtract_multiple(&mut r, v[j], u));
+        Ok(r)
+    }
+}
+
+/// Crosses, and what decides on the next one.
+struct Search<'a, T> {
+    crosses: Crosses<'a, T>,
     /// `||U V^T||_F^2`.
     norm_squared: f64,
     used_rows: Vec<bool>,
@@ -136,15 +184,10 @@ struct Cross<'a, T> {
     rng: ChaCha8Rng,
 }
 
-impl<'a, T: Scalar> Cross<'a, T> {
+impl<'a, T: Scalar> Search<'a, T> {
     fn new(entries: &'a dyn Entries<T>, rows: &'a [usize], cols: &'a [usize], seed: u64) -> Self {
         Self {
-            block: entries.block_of(rows, cols),
-            rows,
-            cols,
-            rank: 0,
-            u: Vec::new(),
-            v: Vec::new(),
+            crosses: Crosses::new(entries.block_of(rows, cols), rows, cols),
             norm_squared: 0.0,
             used_rows: vec![false; rows.len()],
             used_cols: vec![false; cols.len()],
@@ -156,62 +199,39 @@ impl<'a, T: Scalar> Cross<'a, T> {
         self.norm_squared.max(0.0).sqrt()
     }
 
-    /// Row `i` of the residual.
-    fn residual_row(&self, i: usize) -> Result<Vec<T>, MatrixError> {
-        let mut r = vec![T::ZERO; self.cols.len()];
-        self.block.row(i, &mut r);
-        check_finite(&r, &self.rows[i..=i], self.cols)?;
-        for (u, v) in self.u.chunks_exact(self.rows.len()).zip(self.v.chunks_exact(self.cols.len())) {
-            subtract(&mut r, u[i], v);
-        }
-        Ok(r)
-    }
-
-    /// Column `j` of the residual.
-    fn residual_col(&self, j: usize) -> Result<Vec<T>, MatrixError> {
-        let mut r = vec![T::ZERO; self.rows.len()];
-        self.block.col(j, &mut r);
-        check_finite(&r, self.rows, &self.cols[j..=j])?;
-        for (u, v) in self.u.chunks_exact(self.rows.len()).zip(self.v.chunks_exact(self.cols.len())) {
-            subtract(&mut r, v[j], u);
-        }
-        Ok(r)
-    }
-
     /// Crosses from row `start` on until one is small. False when the rank reaches `most`.
     fn run(&mut self, start: usize, tolerance: &dyn Fn(f64) -> f64, most: usize) -> Result<bool, MatrixError> {
+        let (m, n) = (self.used_rows.len(), self.used_cols.len());
         let mut row = Some(start);
         let mut zero_rows = 0;
         while let Some(i) = row {
-            if self.rank >= self.rows.len().min(self.cols.len()) {
+            if self.crosses.rank() >= m.min(n) {
                 return Ok(true);
             }
-            if self.rank >= most {
+            if self.crosses.rank() >= most {
                 return Ok(false);
             }
-            let r = self.residual_row(i)?;
+            let r = self.crosses.residual_row(i)?;
             self.used_rows[i] = true;
-            let pivot = largest(&r, &self.used_cols);
-            let zero = 0.1 * T::EPSILON * self.norm() / ((self.rows.len() * self.cols.len()) as f64).sqrt();
+            let pivot = largest(&r, |j| !self.used_cols[j]);
+            let zero = 0.1 * T::EPSILON * self.norm() / ((m * n) as f64).sqrt();
             let Some(j) = pivot.filter(|&j| r[j].to_f64().abs() > zero) else {
                 zero_rows += 1;
                 row = if zero_rows < ZERO_ROWS { self.unused_row() } else { None };
                 continue;
             };
             zero_rows = 0;
-            let c = self.residual_col(j)?;
+            let c = self.crosses.residual_col(j)?;
             self.used_cols[j] = true;
             let scale = r[j];
             let v: Vec<T> = r.iter().map(|&x| x / scale).collect();
-            let cross = dot(&c, &c).sqrt() * dot(&v, &v).sqrt();
-            for (u_old, v_old) in self.u.chunks_exact(self.rows.len()).zip(self.v.chunks_exact(self.cols.len())) {
-                self.norm_squared += 2.0 * dot(u_old, &c) * dot(v_old, &v);
+            let cross = sum_of_squares(&c).sqrt() * sum_of_squares(&v).sqrt();
+            for (u_old, v_old) in self.crosses.pairs() {
+                self.norm_squared += 2.0 * dot(u_old, &c).to_f64() * dot(v_old, &v).to_f64();
             }
             self.norm_squared += cross * cross;
-            row = largest(&c, &self.used_rows);
-            self.u.extend(c);
-            self.v.extend(v);
-            self.rank += 1;
+            row = largest(&c, |i| !self.used_rows[i]);
+            self.crosses.push(c, v);
             if cross <= STOP * tolerance(self.norm()) {
                 return Ok(true);
             }
@@ -221,12 +241,12 @@ impl<'a, T: Scalar> Cross<'a, T> {
 
     /// The row to go on with when the check fails: the one with the largest error seen.
     fn worst_row(&mut self, tolerance: &dyn Fn(f64) -> f64) -> Result<Option<usize>, MatrixError> {
-        let (m, n) = (self.rows.len(), self.cols.len());
-        if self.used_rows.iter().all(|&used| used) || self.rank >= m.min(n) {
+        let (m, n) = (self.used_rows.len(), self.used_cols.len());
+        if self.used_rows.iter().all(|&used| used) || self.crosses.rank() >= m.min(n) {
             return Ok(None);
         }
         // A block that looks nearly zero is looked at harder, and at its edges, where neighbouring clusters meet.
-        let thin = self.rank <= THIN;
+        let thin = self.crosses.rank() <= THIN;
         let places = m.max(n).clamp(64, 512) * if thin { 4 } else { 1 };
         let (mut check_rows, mut check_cols) = (vec![], vec![]);
         for _ in 0..2 {
@@ -237,8 +257,8 @@ impl<'a, T: Scalar> Cross<'a, T> {
         let mut estimates = [0.0f64; 3];
         let mut worst = (0.0f64, 0);
         let sample = Places::drawn(places, || (self.rng.random_range(0..m), self.rng.random_range(0..n)));
-        let exact = sample.entries(&*self.block, self.rows, self.cols)?;
-        let sums = sample.products(self.u.chunks_exact(m).zip(self.v.chunks_exact(n)));
+        let exact = sample.entries(&*self.crosses.block, self.crosses.rows, self.crosses.cols)?;
+        let sums = sample.products(self.crosses.pairs());
         for ((&i, exact), sum) in sample.rows.iter().zip(exact).zip(sums) {
             let error = (exact.to_f64() - sum).abs();
             estimates[0] += error * error / places as f64;
@@ -248,8 +268,8 @@ impl<'a, T: Scalar> Cross<'a, T> {
         }
         let edges = if thin { 2 } else { 0 };
         for (k, &i) in check_rows.iter().chain([0, m - 1].iter().take(edges)).enumerate() {
-            let r = self.residual_row(i)?;
-            let square = dot(&r, &r);
+            let r = self.crosses.residual_row(i)?;
+            let square = sum_of_squares(&r);
             // An edge counts by itself, not for all rows like it.
             let weight = if k < 2 { 0.5 } else { 1.0 / m as f64 };
             estimates[1] += weight * square / n as f64;
@@ -259,16 +279,16 @@ impl<'a, T: Scalar> Cross<'a, T> {
             }
         }
         for (k, &j) in check_cols.iter().chain([0, n - 1].iter().take(edges)).enumerate() {
-            let r = self.residual_col(j)?;
+            let r = self.crosses.residual_col(j)?;
             let weight = if k < 2 { 0.5 } else { 1.0 / n as f64 };
-            estimates[2] += weight * dot(&r, &r) / m as f64;
-            if let Some(i) = largest(&r, &self.used_rows).filter(|&i| r[i].to_f64().abs() > worst.0) {
+            estimates[2] += weight * sum_of_squares(&r) / m as f64;
+            if let Some(i) = largest(&r, |i| !self.used_rows[i]).filter(|&i| r[i].to_f64().abs() > worst.0) {
                 worst = (r[i].to_f64().abs(), i);
             }
         }
         let most = estimates.iter().fold(0.0f64, |most, &x| most.max(x * (m * n) as f64));
         let allowed = CHECK * tolerance(self.norm().max(most.sqrt()));
-        let rounding = 4.0 * T::EPSILON * (self.rank as f64 + 1.0) * self.norm();
+        let rounding = 4.0 * T::EPSILON * (self.crosses.rank() as f64 + 1.0) * self.norm();
         Ok((most.sqrt() > allowed.max(rounding) && worst.0 > 0.0).then_some(worst.1))
     }
 
@@ -279,33 +299,13 @@ impl<'a, T: Scalar> Cross<'a, T> {
     }
 }
 
-/// `r -= factor x`.
-fn subtract<T: Scalar>(r: &mut [T], factor: T, x: &[T]) {
-    for (r, &x) in r.iter_mut().zip(x) {
-        *r -= factor * x;
-    }
-}
-
-fn dot<T: Scalar>(x: &[T], y: &[T]) -> f64 {
-    // Eight sums, so that they can be computed side by side.
-    let mut sums = [T::ZERO; 8];
-    let (x_chunks, y_chunks) = (x.chunks_exact(8), y.chunks_exact(8));
-    let rest: f64 = x_chunks.remainder().iter().zip(y_chunks.remainder()).map(|(x, y)| (*x * *y).to_f64()).sum();
-    for (x, y) in x_chunks.zip(y_chunks) {
-        for l in 0..8 {
-            sums[l] += x[l] * y[l];
-        }
-    }
-    sums.iter().map(|s| s.to_f64()).sum::<f64>() + rest
-}
-
-/// Where the absolute value is largest among those not used.
-fn largest<T: Scalar>(x: &[T], used: &[bool]) -> Option<usize> {
+/// The first place of largest absolute value among those that qualify.
+pub(crate) fn largest<T: Scalar>(x: &[T], qualifies: impl Fn(usize) -> bool) -> Option<usize> {
     let mut best = None;
     let mut most = T::ZERO - T::ONE;
-    for (i, (&x, &used)) in x.iter().zip(used).enumerate() {
+    for (i, &x) in x.iter().enumerate() {
         let size = if x < T::ZERO { T::ZERO - x } else { x };
-        if !used && size > most {
+        if size > most && qualifies(i) {
             (most, best) = (size, Some(i));
         }
     }

@@ -1,5 +1,8 @@
 //! Matrices that are known by their entries.
 
+use faer::{Mat, MatRef};
+
+use crate::error::MatrixError;
 use crate::matrix::Matrix;
 use crate::scalar::Scalar;
 
@@ -35,6 +38,28 @@ pub trait Entries<T: Scalar>: Sync {
     fn block_of<'a>(&'a self, rows: &'a [usize], cols: &'a [usize]) -> Box<dyn BlockEntries<T> + 'a> {
         Box::new(Pieces { entries: self, rows, cols })
     }
+}
+
+/// `Ok` when a block, column by column, is finite. `rows` and `cols` are its places in the user's order.
+pub(crate) fn check_finite<T: Scalar>(values: &[T], rows: &[usize], cols: &[usize]) -> Result<(), MatrixError> {
+    match values.iter().position(|x| !Scalar::is_finite(*x)) {
+        None => Ok(()),
+        Some(k) => {
+            Err(MatrixError::Entry { row: rows[k % rows.len()], col: cols[k / rows.len()], value: values[k].to_f64() })
+        }
+    }
+}
+
+/// A block of entries, all of them finite.
+pub(crate) fn finite_block<T: Scalar>(
+    entries: &(impl Entries<T> + ?Sized),
+    rows: &[usize],
+    cols: &[usize],
+) -> Result<Mat<T>, MatrixError> {
+    let mut values = vec![T::ZERO; rows.len() * cols.len()];
+    entries.block(rows, cols, &mut values);
+    check_finite(&values, rows, cols)?;
+    Ok(MatRef::from_column_major_slice(&values, rows.len(), cols.len()).to_owned())
 }
 
 /// One block of a matrix, asked for in pieces. Rows and columns count from the first of the block.

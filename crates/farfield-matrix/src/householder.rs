@@ -7,7 +7,7 @@
 
 use faer::{Mat, MatMut, MatRef};
 
-use crate::linalg::{add_product, product};
+use crate::linalg::{add_product, dot, product, subtract_multiple};
 use crate::scalar::Scalar;
 
 /// Columns that are reduced together.
@@ -136,9 +136,7 @@ fn reduce_panel<T: Scalar>(a: &mut Mat<T>, start: usize, end: usize) -> Vec<T> {
             let target = &mut a.col_as_slice_mut(l)[j..];
             let factor = tau * (target[0] + dot(&tail, &target[1..]));
             target[0] -= factor;
-            for (x, &v) in target[1..].iter_mut().zip(&tail) {
-                *x -= factor * v;
-            }
+            subtract_multiple(&mut target[1..], factor, &tail);
         }
         a.col_as_slice_mut(j)[j] = head;
     }
@@ -175,19 +173,6 @@ fn triangular_factor<T: Scalar>(v: MatRef<T>, taus: &[T]) -> Mat<T> {
         t[(i, i)] = tau;
     }
     t
-}
-
-/// Inner product, in eight partial sums.
-pub(crate) fn dot<T: Scalar>(a: &[T], b: &[T]) -> T {
-    let mut sums = [T::ZERO; 8];
-    let (a_blocks, b_blocks) = (a.chunks_exact(8), b.chunks_exact(8));
-    let rest = a_blocks.remainder().iter().zip(b_blocks.remainder()).fold(T::ZERO, |sum, (&x, &y)| sum + x * y);
-    for (x, y) in a_blocks.zip(b_blocks) {
-        for (sum, (&x, &y)) in sums.iter_mut().zip(x.iter().zip(y)) {
-            *sum += x * y;
-        }
-    }
-    sums.iter().fold(rest, |total, &sum| total + sum)
 }
 
 #[cfg(test)]

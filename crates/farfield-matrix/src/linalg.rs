@@ -64,6 +64,26 @@ pub(crate) fn sum_of_squares<T: Scalar>(x: &[T]) -> f64 {
     sums.iter().sum::<f64>() + rest
 }
 
+/// `x . y`, in eight sums side by side.
+pub(crate) fn dot<T: Scalar>(x: &[T], y: &[T]) -> T {
+    let mut sums = [T::ZERO; 8];
+    let (x_blocks, y_blocks) = (x.chunks_exact(8), y.chunks_exact(8));
+    let rest = x_blocks.remainder().iter().zip(y_blocks.remainder()).fold(T::ZERO, |sum, (&x, &y)| sum + x * y);
+    for (x, y) in x_blocks.zip(y_blocks) {
+        for (sum, (&x, &y)) in sums.iter_mut().zip(x.iter().zip(y)) {
+            *sum += x * y;
+        }
+    }
+    sums.iter().fold(rest, |total, &sum| total + sum)
+}
+
+/// `x -= factor y`.
+pub(crate) fn subtract_multiple<T: Scalar>(x: &mut [T], factor: T, y: &[T]) {
+    for (x, &y) in x.iter_mut().zip(y) {
+        *x -= factor * y;
+    }
+}
+
 /// Largest absolute value; NaN if there is one.
 pub(crate) fn max_abs<T: Scalar>(a: MatRef<T>) -> f64 {
     let mut largest = 0.0f64;

@@ -111,7 +111,7 @@ impl SquaredError {
         let (mut sum, mut worst) = (0.0f64, (0.0f64, 0));
         for j in 0..cols.len() {
             block.col(j, &mut column);
-            crate::cross_approximation::check_finite(&column, rows, &cols[j..=j])?;
+            crate::entries::check_finite(&column, rows, &cols[j..=j])?;
             difference.iter_mut().zip(&column).for_each(|(d, x)| *d = x.to_f64());
             for k in 0..low.rank() {
                 let v = low.v[(j, k)].to_f64();

@@ -39,8 +39,8 @@ use super::sketch::hash;
 use crate::block_tree::{Admissibility, BlockKind, BlockTree};
 use crate::certificate::{Bound, Certificate};
 use crate::cluster_tree::ClusterTree;
-use crate::cross_approximation::{check_finite, cross_approximation};
-use crate::entries::Entries;
+use crate::cross_approximation::cross_approximation;
+use crate::entries::{Entries, finite_block};
 use crate::error::MatrixError;
 use crate::linalg::{distance, norm_frobenius};
 use crate::low_rank::LowRank;
@@ -294,10 +294,7 @@ impl<T: Scalar> Builder<'_, T> {
     /// All entries of a block.
     fn fill(&self, block: usize) -> Result<Mat<T>, MatrixError> {
         let (rows, cols) = self.indices(block);
-        let mut values = vec![T::ZERO; rows.len() * cols.len()];
-        self.entries.block(rows, cols, &mut values);
-        check_finite(&values, rows, cols)?;
-        Ok(Mat::from_fn(rows.len(), cols.len(), |i, j| values[i + j * rows.len()]))
+        finite_block(self.entries, rows, cols)
     }
 
     /// Compresses a block to `part` of what it is allowed.
@@ -372,10 +369,7 @@ impl<T: Scalar> Builder<'_, T> {
         let (rows, cols) = self.indices(block);
         let (mut error, mut norm) = (0.0f64, 0.0f64);
         for (p, panel) in cols.chunks(PANEL).enumerate() {
-            let mut values = vec![T::ZERO; rows.len() * panel.len()];
-            self.entries.block(rows, panel, &mut values);
-            check_finite(&values, rows, panel)?;
-            let a = Mat::from_fn(rows.len(), panel.len(), |i, j| values[i + j * rows.len()]);
+            let a = finite_block(self.entries, rows, panel)?;
             let v = low.v.as_ref().subrows(p * PANEL, panel.len());
             let approximate = crate::linalg::product(low.u.as_ref(), v.transpose());
             error = error.hypot(distance(a.as_ref(), approximate.as_ref()));

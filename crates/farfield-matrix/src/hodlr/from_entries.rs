@@ -11,7 +11,6 @@
 
 use std::sync::Arc;
 
-use faer::Mat;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -22,8 +21,10 @@ use super::{Hodlr, Node, leaf_bytes, pairs, to_accuracy};
 use crate::accuracy::Accuracy;
 use crate::certificate::{Certificate, Confidence};
 use crate::cluster_tree::ClusterTree;
-use crate::entries::Entries;
+use crate::cross_approximation::{Crosses, largest};
+use crate::entries::{Entries, finite_block};
 use crate::error::MatrixError;
+use crate::linalg::sum_of_squares;
 use crate::low_rank::LowRank;
 use crate::sampled_error::{Effort, SquaredError, upper_bound};
 use crate::scalar::Scalar;
@@ -90,7 +91,7 @@ impl<T: Scalar> Hodlr<T> {
             let leaves: Vec<_> = (tree.clusters().par_iter().enumerate())
                 .map(|(c, cluster)| {
                     if cluster.is_leaf() {
-                        dense_block(a, tree.indices(c), tree.indices(c)).map(Some)
+                        finite_block(a, tree.indices(c), tree.indices(c)).map(Some)
                     } else {
                         Ok(None)
                     }
@@ -120,22 +121,8 @@ fn sampled_norm<T: Scalar>(a: &(impl Entries<T> + ?Sized), order: &[usize], seed
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let n = order.len();
     let rows: Vec<usize> = (0..8.min(n)).map(|_| order[random.random_range(0..n)]).collect();
-    let sample = dense_block(a, &rows, order)?;
+    let sample = finite_block(a, &rows, order)?;
     Ok((n as f64 / rows.len() as f64).sqrt() * crate::linalg::norm_frobenius(sample.as_ref()))
-}
-
-fn dense_block<T: Scalar>(
-    a: &(impl Entries<T> + ?Sized),
-    rows: &[usize],
-    cols: &[usize],
-) -> Result<Mat<T>, MatrixError> {
-    let mut entries = vec![T::ZERO; rows.len() * cols.len()];
-    a.block(rows, cols, &mut entries);
-    if let Some(at) = entries.iter().position(|x| !Scalar::is_finite(*x)) {
-        let (row, col) = (rows[at % rows.len()], cols[at / rows.len()]);
-        return Err(MatrixError::Entry { row, col, value: entries[at].to_f64() });
-    }
-    Ok(Mat::from_fn(rows.len(), cols.len(), |i, j| entries[i + j * rows.len()]))
 }
 
 /// Probability that a certificate does not hold.
@@ -177,32 +164,29 @@ impl Search {
         let (tolerance, cap) = (self.tolerance, self.cap);
         let (m, n) = (rows.len(), cols.len());
         let by_all_entries = || {
-            let block = dense_block(a, rows, cols)?;
+            let block = finite_block(a, rows, cols)?;
             let (mut blocks, errors) = Candidates::new(vec![Block::Dense(block.as_ref())]).truncate(tolerance, cap);
             Ok((blocks.swap_remove(0), errors[0], None))
         };
         if m * n <= SMALL {
             return by_all_entries();
         }
-        let mut cross = Cross { a, rows, cols, u: Vec::new(), v: Vec::new(), used: vec![false; m] };
-        let block = a.block_of(rows, cols);
+        let mut cross =
+            Cross { crosses: Crosses::new(a.block_of(rows, cols), rows, cols), used: vec![false; m], columns: n };
         let places = ((1 << 16) / self.blocks.max(1)).clamp(512, 2048);
         let mut start = m / 2;
         let mut round = 1;
         loop {
             let largest = cross.run(start, CROSSES[0] * tolerance, random)?;
-            if cross.rank() >= cross.most() {
+            if cross.crosses.rank() >= cross.most() {
                 return by_all_entries();
             }
-            let low = LowRank {
-                u: Mat::from_fn(m, cross.rank(), |i, k| cross.u[k * m + i]),
-                v: Mat::from_fn(n, cross.rank(), |j, k| cross.v[k * n + j]),
-            };
+            let low = cross.crosses.low_rank();
             let rounding = 4.0 * T::EPSILON * ((low.rank() + 1) as f64).sqrt() * largest;
             let (failure, blocks) = (FAILURE_OF_ROUND, self.blocks);
             let matters = (0.02 * tolerance).max(rounding);
             let effort = Effort { places, failure, blocks, matters };
-            let mut found = SquaredError::sampled(&*block, (rows, cols), &low, effort, random)?;
+            let mut found = SquaredError::sampled(&*cross.crosses.block, (rows, cols), &low, effort, random)?;
             let missed = found.mean.sqrt() > (CROSSES[1] * tolerance).max(rounding);
             if missed && round < ROUNDS {
                 round += 1;
@@ -226,81 +210,73 @@ fn furthest_unused(used: &[bool]) -> usize {
     used.iter().position(|used| !used).unwrap_or(0)
 }
 
-/// A cross approximation under construction: `sum_k u_k v_k^T`, the vectors one after the other.
-struct Cross<'a, T, E: ?Sized> {
-    a: &'a E,
-    rows: &'a [usize],
-    cols: &'a [usize],
-    u: Vec<T>,
-    v: Vec<T>,
+/// Crosses of a block that look for more by themselves.
+struct Cross<'a, T> {
+    crosses: Crosses<'a, T>,
+    /// Rows that crosses went through.
     used: Vec<bool>,
+    columns: usize,
 }
 
-impl<T: Scalar, E: Entries<T> + ?Sized> Cross<'_, T, E> {
-    fn rank(&self) -> usize {
-        self.v.len() / self.cols.len()
-    }
-
+impl<T: Scalar> Cross<'_, T> {
     /// The rank from which on the dense block is smaller.
     fn most(&self) -> usize {
-        let (m, n) = (self.rows.len(), self.cols.len());
+        let (m, n) = (self.used.len(), self.columns);
         (m * n).div_ceil(m + n)
     }
 
     /// Adds crosses, the first through row `start`, until they, and the residual in random rows and columns, are below the tolerance. Returns the norm of the
     /// largest cross.
     fn run(&mut self, start: usize, tolerance: f64, random: &mut ChaCha8Rng) -> Result<f64, MatrixError> {
-        let (m, n) = (self.rows.len(), self.cols.len());
-        let before = self.u.chunks_exact(m).zip(self.v.chunks_exact(n)).map(|(u, v)| norm(u) * norm(v));
-        let (mut pivot, mut largest) = (start, before.fold(0.0f64, f64::max));
-        while self.rank() < self.most() {
+        let before = self.crosses.pairs().map(|(u, v)| norm(u) * norm(v));
+        let (mut pivot, mut most) = (start, before.fold(0.0f64, f64::max));
+        while self.crosses.rank() < self.most() {
             let size = self.cross(pivot)?;
-            largest = largest.max(size);
-            if size > tolerance.max(4.0 * T::EPSILON * largest) {
-                let last = &self.u[self.u.len() - m..];
-                pivot = furthest(last, |i| !self.used[i]).unwrap_or(0);
+            most = most.max(size);
+            if size > tolerance.max(4.0 * T::EPSILON * most) {
+                let last = self.crosses.pairs().last();
+                pivot = last.and_then(|(u, _)| largest(u, |i| !self.used[i])).unwrap_or(0);
                 continue;
             }
             let (residual, worst) = self.sample(random)?;
-            let floor = 4.0 * T::EPSILON * largest;
+            let floor = 4.0 * T::EPSILON * most;
             match worst {
                 Some(worst) if residual > tolerance.max(floor) => pivot = worst,
-                _ => return Ok(largest),
+                _ => return Ok(most),
             }
         }
-        Ok(largest)
+        Ok(most)
     }
 
     /// One cross through the row; its Frobenius norm, or zero when the residual of the row is zero.
     fn cross(&mut self, row: usize) -> Result<f64, MatrixError> {
         self.used[row] = true;
-        let v = self.residual_row(row)?;
-        let Some(col) = furthest(&v, |_| true) else { return Ok(0.0) };
+        let v = self.crosses.residual_row(row)?;
+        let Some(col) = largest(&v, |_| true) else { return Ok(0.0) };
         let top = v[col];
         if top == T::ZERO {
             return Ok(0.0);
         }
-        let mut u = self.residual_col(col)?;
+        let mut u = self.crosses.residual_col(col)?;
         u.iter_mut().for_each(|x| *x /= top);
         let size = norm(&u) * norm(&v);
         if !size.is_finite() {
             return Ok(0.0);
         }
-        self.u.extend(u);
-        self.v.extend(v);
+        self.crosses.push(u, v);
         Ok(size)
     }
 
     /// An estimate of the Frobenius norm of the residual, from random rows and columns and the outermost ones, and the unused row where
     /// it is worst.
     fn sample(&self, random: &mut ChaCha8Rng) -> Result<(f64, Option<usize>), MatrixError> {
-        let (m, n) = (self.rows.len(), self.cols.len());
+        let (m, n) = (self.used.len(), self.columns);
         let count = if m.max(n) > 4096 { 2 } else { 4 };
         let (mut worst, mut found) = (0.0, None);
         let (mut by_rows, mut by_cols, mut at_edges) = (0.0, 0.0, 0.0f64);
         for k in 0..count + 2 {
             let row = [0, m - 1].get(k).copied().unwrap_or_else(|| random.random_range(0..m));
-            let size = norm(&self.residual_row(row)?);
+            let size = norm(&self.crosses.residual_row(row)?);
             if k < 2 {
                 at_edges = at_edges.max(size);
             } else {
@@ -312,7 +288,7 @@ impl<T: Scalar, E: Entries<T> + ?Sized> Cross<'_, T, E> {
         }
         for k in 0..count + 2 {
             let col = [0, n - 1].get(k).copied().unwrap_or_else(|| random.random_range(0..n));
-            let residual = self.residual_col(col)?;
+            let residual = self.crosses.residual_col(col)?;
             let size = norm(&residual);
             if k < 2 {
                 at_edges = at_edges.max(size);
@@ -320,57 +296,15 @@ impl<T: Scalar, E: Entries<T> + ?Sized> Cross<'_, T, E> {
                 by_cols += size * size * n as f64 / count as f64;
             }
             if size > worst
-                && let Some(row) = furthest(&residual, |i| !self.used[i])
+                && let Some(row) = largest(&residual, |i| !self.used[i])
             {
                 (worst, found) = (size, Some(row));
             }
         }
         Ok((by_rows.max(by_cols).sqrt().max(at_edges), found))
     }
-
-    fn residual_row(&self, row: usize) -> Result<Vec<T>, MatrixError> {
-        let (m, n) = (self.rows.len(), self.cols.len());
-        let mut out = vec![T::ZERO; n];
-        self.a.block(&self.rows[row..row + 1], self.cols, &mut out);
-        if let Some(at) = out.iter().position(|x| !Scalar::is_finite(*x)) {
-            return Err(MatrixError::Entry { row: self.rows[row], col: self.cols[at], value: out[at].to_f64() });
-        }
-        for (k, v) in self.v.chunks_exact(n).enumerate() {
-            subtract(&mut out, self.u[k * m + row], v);
-        }
-        Ok(out)
-    }
-
-    fn residual_col(&self, col: usize) -> Result<Vec<T>, MatrixError> {
-        let (m, n) = (self.rows.len(), self.cols.len());
-        let mut out = vec![T::ZERO; m];
-        self.a.block(self.rows, &self.cols[col..col + 1], &mut out);
-        if let Some(at) = out.iter().position(|x| !Scalar::is_finite(*x)) {
-            return Err(MatrixError::Entry { row: self.rows[at], col: self.cols[col], value: out[at].to_f64() });
-        }
-        for (k, u) in self.u.chunks_exact(m).enumerate() {
-            subtract(&mut out, self.v[k * n + col], u);
-        }
-        Ok(out)
-    }
-}
-
-fn subtract<T: Scalar>(x: &mut [T], factor: T, y: &[T]) {
-    x.iter_mut().zip(y).for_each(|(x, &y)| *x -= factor * y);
 }
 
 fn norm<T: Scalar>(x: &[T]) -> f64 {
-    x.iter().map(|x| x.to_f64() * x.to_f64()).sum::<f64>().sqrt()
-}
-
-/// The first place of largest absolute value among those that qualify.
-fn furthest<T: Scalar>(x: &[T], qualifies: impl Fn(usize) -> bool) -> Option<usize> {
-    let mut best: Option<(usize, f64)> = None;
-    for (i, x) in x.iter().enumerate().filter(|(i, _)| qualifies(*i)) {
-        let size = x.to_f64().abs();
-        if best.is_none_or(|(_, top)| size > top) {
-            best = Some((i, size));
-        }
-    }
-    best.map(|(i, _)| i)
+    sum_of_squares(x).sqrt()
 }

@@ -25,7 +25,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use faer::{Mat, MatRef};
+use faer::Mat;
 use rand::seq::index::sample;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -36,7 +36,7 @@ use super::{Hss, NodeBlocks, leaf_bytes};
 use crate::accuracy::Accuracy;
 use crate::certificate::{Bound, Certificate};
 use crate::cluster_tree::ClusterTree;
-use crate::entries::Entries;
+use crate::entries::{Entries, finite_block};
 use crate::error::MatrixError;
 use crate::interpolative::interpolative;
 use crate::linalg::product;
@@ -203,17 +203,6 @@ impl<T: Scalar> Oriented<'_, T> {
             Ok(finite_block(self.entries, rows, cols)?.transpose().to_owned())
         }
     }
-}
-
-/// A block of entries, all of them finite.
-fn finite_block<T: Scalar>(entries: &dyn Entries<T>, rows: &[usize], cols: &[usize]) -> Result<Mat<T>, MatrixError> {
-    let mut values = vec![T::ZERO; rows.len() * cols.len()];
-    entries.block(rows, cols, &mut values);
-    if let Some(k) = values.iter().position(|x| !Scalar::is_finite(*x)) {
-        let (row, col) = (rows[k % rows.len()], cols[k / rows.len()]);
-        return Err(MatrixError::Entry { row, col, value: values[k].to_f64() });
-    }
-    Ok(MatRef::from_column_major_slice(&values, rows.len(), cols.len()).to_owned())
 }
 
 impl<T: Scalar> Build<'_, T> {

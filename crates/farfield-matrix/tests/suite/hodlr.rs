@@ -274,7 +274,7 @@ fn solves_through_ill_scaled_diagonal_blocks() {
         let dense = h.to_dense();
         let raw = backward_error(&dense, &factor.apply(&b).unwrap(), &b);
         let refined = backward_error(&dense, &factor.solve(&b).unwrap(), &b);
-        assert!(refined <= 1e-15 && raw <= 1e-13, "{e}: {raw:e} {refined:e}");
+        assert!(refined <= 1e-15 && raw <= 1e-11, "{e}: {raw:e} {refined:e}");
         let transposed = backward_error(&dense.transpose(), &factor.solve_transpose(&b).unwrap(), &b);
         assert!(transposed <= 1e-15, "{e}: {transposed:e}");
     }
