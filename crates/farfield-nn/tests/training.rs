@@ -388,9 +388,10 @@ fn the_whole_set_is_one_objective_however_it_is_cut_into_batches() {
 
 #[test]
 fn lbfgs_goes_far_below_adamw_and_stops_at_the_rounding_of_single_precision() {
-    let data = dataset(60, 16, 1);
-    let (train_set, test_set): (Vec<usize>, Vec<usize>) = ((0..40).collect(), (40..60).collect());
-    let (config, train) = by_lbfgs(400, Precision::F64);
+    let data = dataset(120, 16, 1);
+    let (train_set, test_set): (Vec<usize>, Vec<usize>) = ((0..100).collect(), (100..120).collect());
+    let (config, train) = by_lbfgs(3000, Precision::F64);
+    let train = TrainConfig { batch_size: 100, validate_every: 100, ..train };
     let mut double = trainer(&config, &train, &data, &train_set);
     assert_eq!(run(&mut double, &data, &train_set, &test_set, u64::MAX), Ending::Finished);
     let error = double.position().best_validation.unwrap();
