@@ -208,7 +208,21 @@ impl Plan {
         let vectors = (padded(piece_lines) * strides[0]).div_ceil(T::LANES) + 2;
         let row = (vectors | 1) * T::LANES;
         let points = grid.iter().product();
-        Self { fields, points, reach, lines, middle, last, axes, strides, piece_lines, pieces, first, row, lanes: T::LANES }
+        Self {
+            fields,
+            points,
+            reach,
+            lines,
+            middle,
+            last,
+            axes,
+            strides,
+            piece_lines,
+            pieces,
+            first,
+            row,
+            lanes: T::LANES,
+        }
     }
 
     fn units(&self) -> usize {
@@ -284,7 +298,8 @@ impl Plan {
 
     /// The piece with its neighbours, zeros where there are none.
     fn pack<T: Scalar>(&self, piece: &Piece, fields: &[T], channels: usize, to: &mut Scratch<T>) {
-        let (from, end) = (piece.start.saturating_sub(self.reach), (piece.start + piece.lines + self.reach).min(self.lines));
+        let (from, end) =
+            (piece.start.saturating_sub(self.reach), (piece.start + piece.lines + self.reach).min(self.lines));
         for (channel, row) in to[..channels * self.row].chunks_exact_mut(self.row).enumerate() {
             let field = &fields[(channel * self.fields + piece.field) * self.points..][..self.points];
             row.fill(T::ZERO);

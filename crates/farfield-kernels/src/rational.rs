@@ -118,8 +118,7 @@ impl<T: Scalar> VectorTask<T> for Back<'_, T> {
             }
             let rest = self.len - whole;
             if rest > 0 {
-                let (mut x, mut dy, mut dx) =
-                    ([*self.x.wrapping_add(whole); 16], [T::ZERO; 16], [T::ZERO; 16]);
+                let (mut x, mut dy, mut dx) = ([*self.x.wrapping_add(whole); 16], [T::ZERO; 16], [T::ZERO; 16]);
                 std::ptr::copy_nonoverlapping(self.x.wrapping_add(whole), x.as_mut_ptr(), rest);
                 std::ptr::copy_nonoverlapping(self.dy.wrapping_add(whole), dy.as_mut_ptr(), rest);
                 S::store(dx.as_mut_ptr(), back::<S>(&c, S::load(x.as_ptr()), S::load(dy.as_ptr()), &mut sums));

@@ -257,7 +257,8 @@ impl Lbfgs {
 
     /// The numbers from which [`Lbfgs::import`] makes the same state, but for a reason to have stopped.
     pub fn export(&self) -> LbfgsState {
-        let all = |part: fn(&Pair) -> &Vec<f64>| self.pairs.iter().flat_map(|pair| part(pair).iter().copied()).collect();
+        let all =
+            |part: fn(&Pair) -> &Vec<f64>| self.pairs.iter().flat_map(|pair| part(pair).iter().copied()).collect();
         LbfgsState {
             x: self.x.clone(),
             value: self.value,

@@ -4,12 +4,7 @@ use std::convert::Infallible;
 
 use farfield_nn::lbfgs::{Iteration, Lbfgs, LbfgsOptions, Minimum, StopReason, minimize};
 
-fn run(
-    x: Vec<f64>,
-    options: LbfgsOptions,
-    iterations: usize,
-    mut f: impl FnMut(&[f64], &mut [f64]) -> f64,
-) -> Minimum {
+fn run(x: Vec<f64>, options: LbfgsOptions, iterations: usize, mut f: impl FnMut(&[f64], &mut [f64]) -> f64) -> Minimum {
     minimize(x, options, iterations, |x, g| Ok::<f64, Infallible>(f(x, g))).unwrap()
 }
 

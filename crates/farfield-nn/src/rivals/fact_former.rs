@@ -14,12 +14,12 @@
 //! 64 periods over the axis, lifting and projection are two dense layers each.
 
 use burn::module::Module;
-use burn::tensor::activation::gelu;
 use burn::tensor::{DType, Device, Tensor};
 use farfield_data::FieldShape;
 use serde::{Deserialize, Serialize};
 
 use super::dense::{Dense, exchanged};
+use super::gelu::gelu;
 use super::initial::{Initial, beside, constant, grid_coordinates};
 use crate::error::NnError;
 use crate::model::Model;
@@ -195,8 +195,9 @@ impl AxisKernel {
         let [w, batch, _] = v.dims();
         let n = grid[axis];
         let (before, after) = (grid[..axis].iter().product::<usize>(), grid[axis + 1..].iter().product::<usize>());
-        let z = self.reduce.forward(v.clone()).reshape([w * batch, before, n, after]);
-        let z = z.mean_dim(3).mean_dim(1).reshape([w, batch, n]);
+        // The authors map the field and then average; both are linear, so averaging first gives the same for `1/n` of the work.
+        let z = v.clone().reshape([w * batch, before, n, after]).mean_dim(3).mean_dim(1).reshape([w, batch, n]);
+        let z = self.reduce.forward(z);
         let z = self.mix[1].forward(gelu(self.mix[0].forward(normalized(z, 1))));
         let [query, key] = [&self.query, &self.key].map(|layer| {
             let q = layer.forward(z.clone());
