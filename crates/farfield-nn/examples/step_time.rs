@@ -30,6 +30,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     if kinds.is_empty() {
         kinds = ["neural-hss", "fno", "resnet", "deep-onet", "fact-former", "green-learning"].map(str::to_owned).into();
     }
+    let rate = || -> Result<f64, Box<dyn Error>> {
+        const N: usize = 1536;
+        let (a, b, mut c) = (vec![1.0f32; N * N], vec![1.0f32; N * N], vec![0.0f32; N * N]);
+        let before = user_seconds();
+        for _ in 0..20 {
+            farfield_kernels::dense_product((N, N, N), &a, &b, &mut c)?;
+        }
+        Ok(40.0 * (N as f64).powi(3) / (user_seconds() - before) / 1e9)
+    };
+    println!("single-precision products of {0} x {0}: {1:.0} GFLOP a user second", 1536, rate()?);
     let table = [PaperTable::Table9, PaperTable::Table5, PaperTable::Table8][dims.clamp(1, 3) - 1];
     let shape = FieldShape::new(1, &vec![grid; dims]);
     println!("{:16} {:>10} {:>8} {:>10} {:>10}", "", "parameters", "steps", "user s", "wall s");

@@ -37,6 +37,14 @@ impl Dense {
         Self { weight, bias }
     }
 
+    /// Glorot's uniform weights times `gain`, no bias at the start.
+    pub(crate) fn glorot_scaled(channels_in: usize, channels_out: usize, gain: f64, initial: &mut Initial) -> Self {
+        let bound = gain * (6.0 / (channels_in + channels_out) as f64).sqrt();
+        let weight = initial.uniform([channels_out, channels_in], -bound, bound);
+        let bias = initial.values([channels_out], &vec![0.0; channels_out]);
+        Self { weight, bias }
+    }
+
     /// Weights and bias.
     pub(crate) fn parameters(&self) -> (Tensor<2>, Tensor<1>) {
         (self.weight.val(), self.bias.val())

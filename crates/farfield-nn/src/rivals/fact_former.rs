@@ -1,17 +1,18 @@
 //! FactFormer (Li, Shu & Farimani 2023): attention that is factorised over the axes of the grid.
 //!
 //! In each block the field is averaged over all axes but one, which leaves a sequence of `n_j` vectors; from these come queries and keys and, without any
-//! softmax, a kernel `A_j = Q_j K_j^T / (n_j sqrt(c))` for each head; the values of the field are multiplied by the kernel of each axis in turn,
+//! softmax, a kernel `A_j = Q_j K_j^T` for each head (over `sqrt(c)` when `kernel_multiplier` exceeds 4); the values of the field are multiplied by the kernel of each axis in turn,
 //!
 //! ```text
 //! v <- v + F( A_1 x_1 ( A_2 x_2 ( ... (W_v norm(v)) ) ) )
 //! ```
 //!
-//! with a normalisation of each head and two dense layers `F`. Positions enter the queries and keys by rotation (Su et al. 2021). Cost a
+//! with a normalisation of every channel over the points of a sample (instance normalisation) and two dense layers `F`. Queries and keys start small (Glorot times
+//! 0.02). Positions enter the queries and keys by rotation (Su et al. 2021). Cost a
 //! sample: `w^2` multiply-adds a point for the dense layers and `heads head_channels sum_j n_j` for the kernels.
 //!
-//! Where the paper leaves a choice open: channels of queries and keys are `kernel_multiplier` times those of a head, rotation frequencies `64^(-2 i / c)` times
-//! 64 periods over the axis, lifting and projection are two dense layers each.
+//! Channels of queries and keys are `kernel_multiplier` times those of a head; over the unit interval pair `i` of `c` channels is rotated by `64 10000^(-2 i / c)`
+//! radians, as in the authors' code. Where they have one program for each problem: coordinates are input channels, lifting and projection two dense layers each.
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor};
@@ -24,8 +25,10 @@ use super::initial::{Initial, beside, constant, grid_coordinates};
 use crate::error::NnError;
 use crate::model::Model;
 
-/// Highest number of periods over an axis, and base of the frequencies.
-const PERIODS: f64 = 64.0;
+/// Largest rotation over an axis, in radians, and base of the others.
+const ROTATION: (f64, f64) = (64.0, 10_000.0);
+/// Queries and keys start at so many times Glorot's size.
+const KERNEL_GAIN: f64 = 0.02;
 
 /// Shape of a FactFormer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,8 +152,8 @@ impl FactFormer {
                     .map(|&n| AxisKernel {
                         reduce: Dense::new(w, w, &mut initial),
                         mix: [Dense::new(w, w, &mut initial), Dense::new(w, w, &mut initial)],
-                        query: Dense::new(w, config.heads * keys, &mut initial),
-                        key: Dense::new(w, config.heads * keys, &mut initial),
+                        query: Dense::glorot_scaled(w, config.heads * keys, KERNEL_GAIN, &mut initial),
+                        key: Dense::glorot_scaled(w, config.heads * keys, KERNEL_GAIN, &mut initial),
                         rotation: rotation(n, keys, device, dtype),
                     })
                     .collect(),
@@ -175,30 +178,35 @@ fn rotation(n: usize, c: usize, device: &Device, dtype: DType) -> [Tensor<3>; 2]
     let angle = |k: usize| {
         let (pair, i) = (k / n, k % n);
         let place = i as f64 / (n.max(2) - 1) as f64;
-        place * std::f64::consts::TAU * PERIODS.powf(1.0 - 2.0 * pair as f64 / c as f64)
+        place * ROTATION.0 * ROTATION.1.powf(-2.0 * pair as f64 / c as f64)
     };
     [f64::cos, f64::sin].map(|f| constant([1, pairs, n], (0..pairs * n).map(|k| f(angle(k))).collect(), device, dtype))
 }
 
-/// Mean 0 and variance 1 over the channels of each group, at every point.
-fn normalized(x: Tensor<3>, groups: usize) -> Tensor<3> {
-    let [channels, batch, points] = x.dims();
-    let x = x.reshape([groups, channels / groups, batch * points]);
-    let centred = x.clone() - x.mean_dim(1);
-    let variance = (centred.clone() * centred.clone()).mean_dim(1);
-    (centred / (variance + 1e-5).sqrt()).reshape([channels, batch, points])
+/// Mean 0 and variance 1 over the channels, at every point.
+fn normalized(x: Tensor<3>) -> Tensor<3> {
+    let centred = x.clone() - x.mean_dim(0);
+    let variance = (centred.clone() * centred.clone()).mean_dim(0);
+    centred / (variance + 1e-5).sqrt()
+}
+
+/// Mean 0 and variance 1 over the points of each channel and sample.
+fn instance_normalized(x: Tensor<3>) -> Tensor<3> {
+    let centred = x.clone() - x.mean_dim(2);
+    let variance = (centred.clone() * centred.clone()).mean_dim(2);
+    centred / (variance + 1e-5).sqrt()
 }
 
 impl AxisKernel {
     /// The kernel of axis `axis`, `[heads batch, n, n]`, from the normalised field.
-    fn forward(&self, v: &Tensor<3>, grid: &[usize], axis: usize, heads: usize) -> Tensor<3> {
+    fn forward(&self, v: &Tensor<3>, grid: &[usize], axis: usize, heads: usize, scaled: bool) -> Tensor<3> {
         let [w, batch, _] = v.dims();
         let n = grid[axis];
         let (before, after) = (grid[..axis].iter().product::<usize>(), grid[axis + 1..].iter().product::<usize>());
         // The authors map the field and then average; both are linear, so averaging first gives the same for `1/n` of the work.
         let z = v.clone().reshape([w * batch, before, n, after]).mean_dim(3).mean_dim(1).reshape([w, batch, n]);
         let z = self.reduce.forward(z);
-        let z = self.mix[1].forward(gelu(self.mix[0].forward(normalized(z, 1))));
+        let z = self.mix[1].forward(gelu(self.mix[0].forward(normalized(z))));
         let [query, key] = [&self.query, &self.key].map(|layer| {
             let q = layer.forward(z.clone());
             let c = q.dims()[0] / heads;
@@ -206,7 +214,8 @@ impl AxisKernel {
             self.rotated(q.reshape([heads * batch, c, n]))
         });
         let c = query.dims()[1];
-        query.swap_dims(1, 2).matmul(key).mul_scalar(1.0 / (n as f64 * (c as f64).sqrt()))
+        let kernel = query.swap_dims(1, 2).matmul(key);
+        if scaled { kernel.mul_scalar(1.0 / (c as f64).sqrt()) } else { kernel }
     }
 
     fn rotated(&self, q: Tensor<3>) -> Tensor<3> {
@@ -219,9 +228,9 @@ impl AxisKernel {
 }
 
 impl Block {
-    fn forward(&self, v: Tensor<3>, grid: &[usize], heads: usize) -> Tensor<3> {
+    fn forward(&self, v: Tensor<3>, grid: &[usize], heads: usize, scaled: bool) -> Tensor<3> {
         let [_, batch, points] = v.dims();
-        let u = normalized(v.clone(), 1);
+        let u = normalized(v.clone());
         let z = self.value.forward(u.clone());
         let [values, ..] = z.dims();
         let c = values / heads;
@@ -230,11 +239,11 @@ impl Block {
         for (axis, layer) in self.axes.iter().enumerate() {
             let n = grid[axis];
             let after: usize = grid[axis + 1..].iter().product();
-            let kernel = layer.forward(&u, grid, axis, heads).unsqueeze_dim::<4>(1);
+            let kernel = layer.forward(&u, grid, axis, heads, scaled).unsqueeze_dim::<4>(1);
             z = kernel.matmul(z.reshape([heads * batch, c * points / (n * after), n, after]));
         }
         let z = z.reshape([heads, batch, c, points]).swap_dims(1, 2).reshape([values, batch, points]);
-        let out = self.out[1].forward(gelu(self.out[0].forward(normalized(z, heads))));
+        let out = self.out[1].forward(gelu(self.out[0].forward(instance_normalized(z))));
         v + out
     }
 }
@@ -255,7 +264,9 @@ impl Model for FactFormer {
         let coordinates = beside(&self.coordinates, &x).expand([axes, batch, points]);
         let both = |layers: &[Dense; 2], z| layers[1].forward(gelu(layers[0].forward(z)));
         let v = both(&self.lift, Tensor::cat(vec![x, coordinates], 0));
-        let v = self.blocks.iter().fold(v, |v, block| block.forward(v, &self.input.grid, self.config.heads));
-        exchanged(both(&self.project, normalized(v, 1)))
+        let v = self.blocks.iter().fold(v, |v, block| {
+            block.forward(v, &self.input.grid, self.config.heads, self.config.kernel_multiplier > 4)
+        });
+        exchanged(both(&self.project, normalized(v)))
     }
 }
