@@ -450,7 +450,8 @@ impl TrainConfig {
         }
         if self.optimizer == OptimizerKind::Lbfgs {
             if self.polish > 0 {
-                let rule = "train.optimizer = \"lbfgs\" needs no polish: leave it at 0 and set train.epochs";
+                let rule =
+                    "train.optimizer = \"lbfgs\" needs no polish: set it to 0, and train.epochs to the iterations";
                 return Err(NnError::config("train.polish", self.polish, rule));
             }
             if self.weight_decay != 0.0 {

@@ -11,6 +11,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
 use farfield_data::Task;
 use farfield_nn::config::{DeviceKind, MapKind, Precision};
+use farfield_nn::lbfgs::StopReason;
 use farfield_nn::{
     AnyModel, AnyModelConfig, Ending, EpochMetrics, MODEL_KINDS, Model, Normalizers, Rollout, RolloutErrors, Trainer,
     evaluate, fit_normalizers, rollout,
@@ -264,6 +265,8 @@ pub struct Trained {
     pub steps: u64,
     /// Whether early stopping ended it.
     pub stopped_early: bool,
+    /// Why L-BFGS ended before its last iteration, if it did.
+    pub lbfgs_stopped: Option<StopReason>,
 }
 
 /// Trains a model of a configuration; in `dir` if there is one.
@@ -300,7 +303,8 @@ pub fn fit(
         anyhow::bail!("interrupted at step {steps} of {total}: {advice}");
     }
     let normalizers = trainer.normalizers().clone();
-    Ok(Trained { model: trainer.into_model(), normalizers, seconds, steps, stopped_early: ending == Ending::EarlyStop })
+    let (stopped_early, lbfgs_stopped) = (ending == Ending::EarlyStop, trainer.stop_reason());
+    Ok(Trained { model: trainer.into_model(), normalizers, seconds, steps, stopped_early, lbfgs_stopped })
 }
 
 /// The whole run: train, evaluate, compare, save, report.
@@ -372,6 +376,9 @@ pub fn train(
             "Training stopped early at step {}: the parameters are those of the best validation.",
             trained.steps
         ));
+    }
+    if let Some(reason) = trained.lbfgs_stopped {
+        notes.push(format!("L-BFGS ended at step {}, before its last iteration: {reason}.", trained.steps));
     }
     let results = Results {
         run: dir.path().display().to_string(),
