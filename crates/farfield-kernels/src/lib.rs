@@ -4,8 +4,9 @@
 //! * [`apply_along_axis`] and friends: one HSS matrix along any axis of a strided array.
 //! * [`Layer1d`], [`Layer2d`], [`Layer3d`]: the layers of Neural-HSS (eq. 1) with LeakyReLU, forward and backward; the
 //!   first two on [panels](PanelShape), the third on batch-major fields.
+//! * [`GridMap`]: the same matrix over channels at every point of a grid, and convolutions with `3^d` kernels, forward and backward.
 //! * [`Radial`]: kernel functions of the distance of points, as blocks and as products.
-//! * [`adamw_step`], [`squared_error`]: the optimiser's step and the loss in one pass each.
+//! * [`adamw_step`], [`squared_error`], [`gelu`], [`rational`]: the optimiser's step, the loss and activations in one pass each.
 //!
 //! Everything runs in `f32` and `f64`, on AVX-512, AVX2 with FMA, or plain code, chosen at run time
 //! ([`InstructionSet`]), on as many threads as rayon's current pool has; the same input gives the same bits on any number of threads.
@@ -30,6 +31,8 @@ mod aligned;
 mod axis;
 mod dense;
 pub mod error;
+mod gelu;
+mod grid_map;
 mod layer;
 mod layer_1d;
 mod layer_2d;
@@ -40,6 +43,7 @@ mod panels;
 mod parallel;
 mod point_cloud;
 mod radial;
+mod rational;
 mod scalar;
 mod scratch;
 mod simd;
@@ -54,6 +58,8 @@ pub use aligned::{AlignedVec, recycle};
 pub use axis::{Strided, adjoint_along_axis, apply_along_axis, gradient_along_axis};
 pub use dense::dense_product;
 pub use error::LayoutError;
+pub use gelu::gelu;
+pub use grid_map::{GridGradients, GridMap};
 pub use layer::{Backward, Forward};
 pub use layer_1d::Layer1d;
 pub use layer_2d::Layer2d;
@@ -62,6 +68,7 @@ pub use layout::{Block, HssLayout, MAX_LEVELS, Node, NodeShape};
 pub use panels::PanelShape;
 pub use point_cloud::{PointBlock, PointCloud};
 pub use radial::{Profile, Radial};
+pub use rational::{RationalCoefficients, rational, rational_backward};
 pub use scalar::Scalar;
 pub use simd::InstructionSet;
 pub use squared_error::squared_error;

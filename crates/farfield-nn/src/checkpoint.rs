@@ -1,7 +1,8 @@
 //! The state of a training run in one file, from which it continues to the same bits.
 //!
 //! `checkpoint/training.safetensors` in the run directory holds the parameters (`parameters.NAME`), both moments
-//! of the optimiser (`first.NAME`, `second.NAME`), the best parameters so far if early stopping is on
+//! of AdamW (`first.NAME`, `second.NAME`) or, once its iterations have begun, the state of L-BFGS (`lbfgs.x`, `lbfgs.value`, `lbfgs.gradient`, and the
+//! pairs of its history, `lbfgs.s` and `lbfgs.y`, in double precision), the best parameters so far if early stopping is on
 //! (`best.NAME`), and in the metadata, as JSON, the position in the run, the configuration and the scaling of the
 //! data. The order of samples and the learning rate are functions of seed, epoch and step, so nothing else is
 //! needed. The file is replaced as a whole.
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::TrainConfig;
 use crate::error::NnError;
+use crate::lbfgs::StopReason;
 use crate::metrics::Normalizers;
 use crate::parameters::NamedTensor;
 use crate::safetensors_file::{self, Contents};
@@ -42,6 +44,9 @@ pub struct Position {
     pub validations_since_best: usize,
     /// Whether the run has come to its end.
     pub finished: bool,
+    /// Why L-BFGS ended before its last iteration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<StopReason>,
 }
 
 /// What must agree between a checkpoint and the run that continues it.

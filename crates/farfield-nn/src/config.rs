@@ -11,6 +11,8 @@ use crate::error::NnError;
 
 /// Largest number of inner layers.
 const MAX_DEPTH: usize = 1000;
+/// Largest history of L-BFGS.
+const MAX_HISTORY: usize = 1000;
 
 /// Which model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -208,6 +210,17 @@ pub enum ScheduleKind {
     Constant,
 }
 
+/// Method of training.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OptimizerKind {
+    /// AdamW on mini-batches, followed by [`TrainConfig::polish`] iterations of L-BFGS.
+    #[default]
+    Adamw,
+    /// [L-BFGS](crate::lbfgs) on the whole training set: an iteration is a step and an epoch.
+    Lbfgs,
+}
+
 /// Objective.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -293,13 +306,21 @@ impl DeviceKind {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainConfig {
-    /// Passes over the training set. Default 500.
+    /// `"adamw"` (default) or `"lbfgs"`.
+    pub optimizer: OptimizerKind,
+    /// L-BFGS iterations on the whole training set after the steps of AdamW. Default 0.
+    #[serde(deserialize_with = "field::polish")]
+    pub polish: usize,
+    /// Pairs that L-BFGS keeps; each takes 16 bytes a parameter. Default 50.
+    #[serde(deserialize_with = "field::lbfgs_history")]
+    pub lbfgs_history: usize,
+    /// Passes over the training set; iterations of L-BFGS. Default 500.
     #[serde(deserialize_with = "field::epochs")]
     pub epochs: usize,
     /// Optimiser steps; overrides `epochs` when given (table 8).
     #[serde(deserialize_with = "field::steps", skip_serializing_if = "Option::is_none")]
     pub steps: Option<u64>,
-    /// Samples a step. Default 256; the last batch of an epoch may be smaller.
+    /// Samples a step. Default 256; the last batch of an epoch may be smaller. L-BFGS sums the gradient of the whole set over such batches.
     #[serde(deserialize_with = "field::batch_size")]
     pub batch_size: usize,
     /// Peak learning rate. Default 1e-3.
@@ -308,7 +329,8 @@ pub struct TrainConfig {
     pub minimum_learning_rate: f64,
     /// `"cosine"` (default) or `"constant"`.
     pub schedule: ScheduleKind,
-    /// Decoupled weight decay of AdamW, not applied to slopes. Default 1e-3.
+    /// Decoupled weight decay of AdamW, not applied to slopes. Default 1e-3. It belongs to the steps of AdamW: a polish has none, and the optimiser
+    /// `"lbfgs"` takes only 0.
     pub weight_decay: f64,
     /// Decay of the first moment. Default 0.9.
     pub beta1: f64,
@@ -350,6 +372,9 @@ pub struct TrainConfig {
 impl Default for TrainConfig {
     fn default() -> Self {
         Self {
+            optimizer: OptimizerKind::Adamw,
+            polish: 0,
+            lbfgs_history: 50,
             epochs: 500,
             steps: None,
             batch_size: 256,
@@ -388,6 +413,7 @@ impl TrainConfig {
             ("train.unroll", self.unroll as u64),
             ("train.validate_every", self.validate_every as u64),
             ("train.early_stopping", self.early_stopping.unwrap_or(1) as u64),
+            ("train.lbfgs_history", self.lbfgs_history as u64),
         ];
         for (field, value) in positive {
             if value == 0 {
@@ -423,6 +449,21 @@ impl TrainConfig {
                 return Err(NnError::config(field, value, "must be in [0, 1)"));
             }
         }
+        if self.lbfgs_history > MAX_HISTORY {
+            let rule = format!("must be at most {MAX_HISTORY}");
+            return Err(NnError::config("train.lbfgs_history", self.lbfgs_history, rule));
+        }
+        if self.optimizer == OptimizerKind::Lbfgs {
+            if self.polish > 0 {
+                let rule =
+                    "train.optimizer = \"lbfgs\" needs no polish: set it to 0, and train.epochs to the iterations";
+                return Err(NnError::config("train.polish", self.polish, rule));
+            }
+            if self.weight_decay != 0.0 {
+                let rule = "decoupled weight decay belongs to AdamW: set it to 0 with train.optimizer = \"lbfgs\"";
+                return Err(NnError::config("train.weight_decay", self.weight_decay, rule));
+            }
+        }
         if self.device == DeviceKind::Wgpu && self.precision == Precision::F64 {
             return Err(NnError::config(
                 "train.precision",
@@ -433,9 +474,30 @@ impl TrainConfig {
         Ok(())
     }
 
-    /// Number of optimiser steps for a training set of `samples`.
+    /// Number of optimiser steps for a training set of `samples`: those of AdamW and the iterations of L-BFGS.
     pub fn total_steps(&self, samples: usize) -> u64 {
-        self.steps.unwrap_or(self.epochs as u64 * self.steps_per_epoch(samples))
+        self.adamw_steps(samples) + self.lbfgs_iterations()
+    }
+
+    /// Number of steps of AdamW for a training set of `samples`.
+    pub fn adamw_steps(&self, samples: usize) -> u64 {
+        match self.optimizer {
+            OptimizerKind::Adamw => self.steps.unwrap_or(self.epochs as u64 * self.steps_per_epoch(samples)),
+            OptimizerKind::Lbfgs => 0,
+        }
+    }
+
+    /// Number of iterations of L-BFGS.
+    pub fn lbfgs_iterations(&self) -> u64 {
+        match self.optimizer {
+            OptimizerKind::Adamw => self.polish as u64,
+            OptimizerKind::Lbfgs => self.steps.unwrap_or(self.epochs as u64),
+        }
+    }
+
+    /// Number of lines of the metrics: epochs of AdamW and iterations of L-BFGS.
+    pub fn total_epochs(&self, samples: usize) -> usize {
+        (self.adamw_steps(samples).div_ceil(self.steps_per_epoch(samples).max(1)) + self.lbfgs_iterations()) as usize
     }
 
     /// Number of batches of one pass over `samples`.
@@ -517,6 +579,8 @@ mod field {
         depth "model.depth",
         lift_rank "model.lift_rank",
         epochs "train.epochs",
+        polish "train.polish",
+        lbfgs_history "train.lbfgs_history",
         batch_size "train.batch_size",
         unroll "train.unroll",
         validate_every "train.validate_every",
@@ -569,6 +633,10 @@ mod tests {
             (train(r#"{"epochs": -5}"#).unwrap_err(), "train.epochs = -5"),
             (train(r#"{"steps": -5}"#).unwrap_err(), "train.steps = -5"),
             (train(r#"{"unroll": -2}"#).unwrap_err(), "train.unroll = -2"),
+            (train(r#"{"polish": -5}"#).unwrap_err(), "train.polish = -5"),
+            (train(r#"{"polish": 1.5}"#).unwrap_err(), "train.polish"),
+            (train(r#"{"lbfgs_history": -1}"#).unwrap_err(), "train.lbfgs_history = -1"),
+            (train(r#"{"optimizer": "sgd"}"#).unwrap_err(), "sgd"),
             (train(r#"{"lr": 1}"#).unwrap_err(), "lr"),
             (train(r#"{"loss": "l1"}"#).unwrap_err(), "l1"),
         ] {
@@ -591,7 +659,16 @@ mod tests {
             assert!(error.starts_with(field) && !error.contains('\n'), "{error}");
         }
         let base = TrainConfig::default;
+        let lbfgs = || TrainConfig { optimizer: OptimizerKind::Lbfgs, weight_decay: 0.0, ..base() };
+        assert!(lbfgs().validate().is_ok());
+        assert_eq!((lbfgs().total_steps(1000), lbfgs().total_epochs(1000), lbfgs().adamw_steps(1000)), (500, 500, 0));
+        let polished = TrainConfig { polish: 30, ..base() };
+        assert_eq!((polished.total_steps(1000), polished.total_epochs(1000)), (2030, 530));
         let bad_trainings = [
+            ("train.polish", TrainConfig { polish: 3, ..lbfgs() }),
+            ("train.weight_decay", TrainConfig { weight_decay: 1e-3, ..lbfgs() }),
+            ("train.lbfgs_history", TrainConfig { lbfgs_history: 0, ..lbfgs() }),
+            ("train.lbfgs_history", TrainConfig { lbfgs_history: 1 << 20, ..lbfgs() }),
             ("train.epochs", TrainConfig { epochs: 0, ..base() }),
             ("train.steps", TrainConfig { steps: Some(0), ..base() }),
             ("train.batch_size", TrainConfig { batch_size: 0, ..base() }),

@@ -74,6 +74,33 @@ impl ModelGradients {
         Self(visitor.taken)
     }
 
+    /// Adds `scale` times the gradients, one after the other, to `flat`, in double precision; `sizes` are the numbers of
+    /// elements of the parameters. A parameter without gradient is passed over.
+    ///
+    /// # Panics
+    /// When `sizes` are those of another model or `flat` is shorter than their sum.
+    pub fn add_to(&self, flat: &mut [f64], sizes: &[usize], scale: f64) {
+        assert_eq!(self.0.len(), sizes.len(), "gradients of another model");
+        let mut rest = flat;
+        for (gradient, &size) in self.0.iter().zip(sizes) {
+            let (part, after) = rest.split_at_mut(size);
+            rest = after;
+            match gradient {
+                None => {}
+                Some(Gradient::Cpu(tensor)) if tensor.dtype() == DType::F64 => {
+                    part.iter_mut().zip(values::<f64>(tensor)).for_each(|(sum, g)| *sum += scale * g);
+                }
+                Some(Gradient::Cpu(tensor)) => {
+                    part.iter_mut().zip(values::<f32>(tensor)).for_each(|(sum, &g)| *sum += scale * f64::from(g));
+                }
+                Some(Gradient::Device(tensor)) => {
+                    let data = tensor.to_data();
+                    part.iter_mut().zip(data.iter::<f64>()).for_each(|(sum, g)| *sum += scale * g);
+                }
+            }
+        }
+    }
+
     /// L2 norm over all parameters, together with the value of `loss` (shape `[1]`). On a device both are
     /// fetched at once. On the CPU the sum is in double precision, in pieces of fixed size.
     pub fn norm_and_loss(&self, loss: Tensor<1>) -> (f64, f64) {

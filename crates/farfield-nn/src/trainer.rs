@@ -1,8 +1,11 @@
-//! The training loop: seeded batches, loss, gradients, clipping, AdamW, schedule, validation, checkpoints.
+//! The training loop: seeded batches, loss, gradients, clipping, AdamW, schedule, validation, checkpoints; then, if asked for, iterations of L-BFGS on
+//! the whole set.
 //!
 //! The same configuration, seed and data give the same bits on a given machine, on any number of threads, and
 //! also when the run is interrupted and continued from its checkpoint. Training works on normalised data;
 //! validation errors are those of the data as they are.
+
+mod full_batch;
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -10,12 +13,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use burn::tensor::Tensor;
 use farfield_data::{Batches, Normalizer, Side, replace_file};
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{Checkpoint, Identity, Position, checkpoint_file};
 use crate::config::TrainConfig;
 use crate::error::NnError;
+use crate::flat_parameters;
+use crate::lbfgs::{Lbfgs, StopReason};
 use crate::loss::slope_penalty;
 use crate::metrics::{self, Normalizers, evaluate};
 use crate::model::Model;
@@ -37,7 +43,7 @@ pub struct EpochMetrics {
     /// Mean relative L2 error (eq. 2) on the validation set, if there is one and this epoch has a validation.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub validation_relative_l2: Option<f64>,
-    /// Learning rate of the epoch's last step.
+    /// Learning rate of the epoch's last step; of an iteration of L-BFGS, its step length.
     pub learning_rate: f64,
     /// Slopes of the activations.
     pub slopes: Vec<f64>,
@@ -85,6 +91,8 @@ pub struct Trainer<M: Model> {
     config: TrainConfig,
     normalizers: Normalizers,
     optimizer: AdamW,
+    /// There once the iterations of L-BFGS have begun.
+    lbfgs: Option<Lbfgs>,
     position: Position,
     best: Option<Vec<NamedTensor>>,
     directory: Option<PathBuf>,
@@ -118,6 +126,7 @@ impl<M: Model> Trainer<M> {
             config,
             normalizers,
             optimizer,
+            lbfgs: None,
             position: Position::default(),
             best: None,
             directory: None,
@@ -149,7 +158,11 @@ impl<M: Model> Trainer<M> {
         };
         identity.check(&checkpoint.identity, &path)?;
         trainer.replace_parameters(checkpoint.parameters).map_err(damaged)?;
-        trainer.optimizer.import(checkpoint.moments, checkpoint.position.step).map_err(damaged)?;
+        let numbers = flat_parameters::sizes(trainer.model()).iter().sum();
+        trainer.lbfgs = full_batch::import(&checkpoint.moments, numbers, &trainer.config).map_err(damaged)?;
+        if trainer.lbfgs.is_none() {
+            trainer.optimizer.import(checkpoint.moments, checkpoint.position.step).map_err(damaged)?;
+        }
         trainer.best = checkpoint.best;
         trainer.position = checkpoint.position;
         trainer.resumed_from = Some(checkpoint.identity);
@@ -184,6 +197,11 @@ impl<M: Model> Trainer<M> {
         &self.position
     }
 
+    /// Why L-BFGS ended before its last iteration, if it did.
+    pub fn stop_reason(&self) -> Option<StopReason> {
+        self.position.stopped
+    }
+
     /// Trains to the end, or until `stop` is raised, which is looked at after every step.
     ///
     /// # Errors
@@ -205,9 +223,9 @@ impl<M: Model> Trainer<M> {
         let unrolled = UnrolledSamples::new(train, self.config.unroll)?;
         let train = unrolled.samples();
         let samples = train.indices.len();
-        let total_steps = self.config.total_steps(samples);
-        let epochs = total_steps.div_ceil(self.config.steps_per_epoch(samples)) as usize;
-        let schedule = Schedule::new(&self.config, total_steps);
+        let (total_steps, epochs) = (self.config.total_steps(samples), self.config.total_epochs(samples));
+        let adamw_steps = self.config.adamw_steps(samples);
+        let schedule = Schedule::new(&self.config, adamw_steps);
         let order = Batches::new(samples, self.config.batch_size, self.config.seed)?;
         let device = self.model().devices().into_iter().next().unwrap_or_default();
         let normalizers = self.normalizers.clone();
@@ -217,7 +235,7 @@ impl<M: Model> Trainer<M> {
         let mut metrics = self.open_metrics()?;
         let clock = Clock::start(self.position.seconds, self.position.step);
 
-        while !self.position.finished {
+        while !self.position.finished && self.position.step < adamw_steps {
             let batches = order.epoch(self.position.epoch as u64);
             let remaining = &batches[self.position.batch.min(batches.len())..];
             let mut interrupted = false;
@@ -229,15 +247,13 @@ impl<M: Model> Trainer<M> {
                 self.position.seconds = clock.seconds();
                 progress(&self.progress(loss, epochs, total_steps, &clock, None));
                 interrupted = stop.load(Ordering::Relaxed);
-                Ok(!interrupted && self.position.step < total_steps)
+                Ok(!interrupted && self.position.step < adamw_steps)
             })?;
-            let epoch_done = self.position.batch == batches.len() || self.position.step >= total_steps;
+            let epoch_done = self.position.batch == batches.len() || self.position.step >= adamw_steps;
             if epoch_done {
-                let line = self.end_epoch(validation, &schedule, total_steps, &clock)?;
-                if let (Some(file), Some(run)) = (&mut metrics, &self.directory) {
-                    let path = metrics_file(run);
-                    file.write_all(&metrics_line(&line, &path)?).map_err(NnError::io(&path, "write"))?;
-                }
+                let rate = schedule.at(self.position.step - 1);
+                let line = self.end_epoch(validation, rate, total_steps, &clock)?;
+                self.write_metrics(&mut metrics, &line)?;
                 progress(&self.progress(line.train_loss, epochs, total_steps, &clock, Some(&line)));
             }
             let every = self.config.checkpoint_every;
@@ -246,6 +262,12 @@ impl<M: Model> Trainer<M> {
                 self.save_checkpoint(given)?;
             }
             if interrupted && !self.position.finished {
+                return Ok(Ending::Interrupted);
+            }
+        }
+        if !self.position.finished {
+            let set = full_batch::WholeSet { data: &data, samples, given, unrolling: &unrolling, validation, stop };
+            if self.iterate_lbfgs(&set, &mut metrics, progress)? {
                 return Ok(Ending::Interrupted);
             }
         }
@@ -279,13 +301,19 @@ impl<M: Model> Trainer<M> {
         Ok(())
     }
 
-    /// One optimiser step; returns the objective. Only points inside the mask count.
-    fn step(&mut self, (x, y): Batch, unrolling: &Unrolling, schedule: &Schedule) -> Result<f64, NnError> {
-        let model = self.model.take().expect("only taken out inside a step");
-        let mut loss = unrolling.loss(self.config.loss, &model, x, y);
-        if let Some(penalty) = slope_penalty(self.config.slope_penalty, &model) {
-            loss = loss + penalty;
+    /// The objective of a batch. Only points inside the mask count.
+    fn objective(&self, model: &M, (x, y): Batch, unrolling: &Unrolling) -> Tensor<1> {
+        let loss = unrolling.loss(self.config.loss, model, x, y);
+        match slope_penalty(self.config.slope_penalty, model) {
+            Some(penalty) => loss + penalty,
+            None => loss,
         }
+    }
+
+    /// One step of AdamW; returns the objective.
+    fn step(&mut self, batch: Batch, unrolling: &Unrolling, schedule: &Schedule) -> Result<f64, NnError> {
+        let model = self.model.take().expect("only taken out inside a step");
+        let loss = self.objective(&model, batch, unrolling);
         let gradients = ModelGradients::take(&model, loss.backward());
         let (norm, value) = gradients.norm_and_loss(loss);
         for (what, value) in [("the training loss", value), ("the norm of the gradient", norm)] {
@@ -306,7 +334,7 @@ impl<M: Model> Trainer<M> {
     fn end_epoch(
         &mut self,
         validation: Option<Samples<'_>>,
-        schedule: &Schedule,
+        learning_rate: f64,
         total_steps: u64,
         clock: &Clock,
     ) -> Result<EpochMetrics, NnError> {
@@ -324,7 +352,7 @@ impl<M: Model> Trainer<M> {
             step: self.position.step,
             train_loss,
             validation_relative_l2: validated,
-            learning_rate: schedule.at(self.position.step - 1),
+            learning_rate,
             slopes: self.model().slopes(),
             seconds: self.position.seconds,
         })
@@ -393,6 +421,14 @@ impl<M: Model> Trainer<M> {
         options.open(&path).map(Some).map_err(NnError::io(&path, "create"))
     }
 
+    fn write_metrics(&self, metrics: &mut Option<File>, line: &EpochMetrics) -> Result<(), NnError> {
+        if let (Some(file), Some(run)) = (metrics, &self.directory) {
+            let path = metrics_file(run);
+            file.write_all(&metrics_line(line, &path)?).map_err(NnError::io(&path, "write"))?;
+        }
+        Ok(())
+    }
+
     fn save_checkpoint(&self, training_samples: usize) -> Result<(), NnError> {
         let Some(run) = &self.directory else { return Ok(()) };
         let identity = Identity { train: self.config.clone(), normalizers: self.normalizers.clone(), training_samples };
@@ -400,7 +436,7 @@ impl<M: Model> Trainer<M> {
             position: self.position.clone(),
             identity,
             parameters: parameters::export(self.model()),
-            moments: self.optimizer.export(),
+            moments: self.lbfgs.as_ref().map_or_else(|| self.optimizer.export(), full_batch::export),
             best: self.best.clone(),
         };
         checkpoint.save(run)

@@ -36,7 +36,12 @@ fn small() -> Vec<AnyModelConfig> {
         }),
         AnyModelConfig::ResNet(ResNetConfig { hidden_channels: 4, n_layers: 2 }),
         AnyModelConfig::DeepOnet(DeepOnetConfig { hidden_channels: 5, n_layers: 3 }),
-        AnyModelConfig::GreenLearning(GreenLearningConfig { hidden_channels: 5, n_layers: 2, homogeneous: true }),
+        AnyModelConfig::GreenLearning(GreenLearningConfig {
+            hidden_channels: 5,
+            n_layers: 2,
+            green_points: Some(4),
+            ..GreenLearningConfig::default()
+        }),
         AnyModelConfig::FactFormer(FactFormerConfig {
             hidden_channels: 6,
             n_layers: 2,
@@ -97,7 +102,8 @@ fn parameters_are_those_of_the_formulas() {
     assert_eq!(count(blocks(48, 12), &line, &line), 2 * 12 * 6960 + 2 * 48 + 49);
     assert_eq!(count(blocks(150, 12), &line, &line), 1_624_051);
     // Green Learning: 83 073 are those of G without its activations, which have 42.
-    let config = GreenLearningConfig { hidden_channels: 128, n_layers: 6, homogeneous: false };
+    let config =
+        GreenLearningConfig { hidden_channels: 128, n_layers: 6, homogeneous: false, ..GreenLearningConfig::default() };
     assert_eq!(count(AnyModelConfig::GreenLearning(config), &line, &line), 83_073 + 42);
     // FactFormer at table 5's sizes: 1.35 M; the 3.9 M printed belong to a wider way from the field to its kernels, which the paper does not describe.
     assert_eq!(count(AnyModelConfig::FactFormer(FactFormerConfig::default()), &one, &one), 1_351_337);
@@ -205,7 +211,8 @@ fn the_green_function_is_applied_as_an_integral() {
     // Without the homogeneous part the model is linear in f.
     let device = Device::flex();
     let shape = shape(1, &[12]);
-    let config = GreenLearningConfig { hidden_channels: 6, n_layers: 2, homogeneous: false };
+    let config =
+        GreenLearningConfig { hidden_channels: 6, n_layers: 2, homogeneous: false, ..GreenLearningConfig::default() };
     let model = build(&AnyModelConfig::GreenLearning(config), &shape, &shape, &device);
     let (f, g) = (field(1, &shape, &device), field(1, &shape, &device).cos());
     let sum = model.forward(f.clone().mul_scalar(2.0) - g.clone());

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::Device;
 use farfield_data::{Dataset, OpenOptions};
-use farfield_nn::config::{LossKind, Precision, ScheduleKind};
+use farfield_nn::config::{LossKind, OptimizerKind, Precision, ScheduleKind};
+use farfield_nn::lbfgs::StopReason;
 use farfield_nn::parameters::export;
 use farfield_nn::trainer::{metrics_file, read_metrics};
 use farfield_nn::{Ending, Model, ModelConfig, NeuralHss, NnError, Samples, TrainConfig, Trainer, fit_normalizers};
@@ -299,4 +300,158 @@ fn channels_need_a_tensor_map_and_train_with_it() {
     config.lift_rank = 6;
     let mut trainer = trainer(&config, &train, &data, &all);
     assert_eq!(run(&mut trainer, &data, &all, &[], u64::MAX), Ending::Finished);
+}
+
+/// `small`, by L-BFGS alone.
+fn by_lbfgs(iterations: usize, precision: Precision) -> (ModelConfig, TrainConfig) {
+    let (model, train) = small();
+    let optimizer = OptimizerKind::Lbfgs;
+    (model, TrainConfig { optimizer, epochs: iterations, weight_decay: 0.0, precision, ..train })
+}
+
+#[test]
+fn an_interrupted_polish_continues_to_the_same_bits() {
+    let data = dataset(45, 18, 1);
+    let (train_set, valid_set): (Vec<usize>, Vec<usize>) = ((0..36).collect(), (36..45).collect());
+    for precision in [Precision::F32, Precision::F64] {
+        let (config, mut train) = small();
+        train = TrainConfig { epochs: 3, polish: 12, lbfgs_history: 5, slope_penalty: 0.1, precision, ..train };
+        train.early_stopping = Some(100);
+        let straight_dir = tempfile::tempdir().unwrap();
+        let mut straight = trainer(&config, &train, &data, &train_set).in_directory(straight_dir.path());
+        assert_eq!(run(&mut straight, &data, &train_set, &valid_set, u64::MAX), Ending::Finished);
+        assert_eq!((straight.position().step, straight.position().epoch), (15 + 12, 3 + 12));
+        let losses: Vec<f64> = read_metrics(straight_dir.path()).unwrap().iter().map(|m| m.train_loss).collect();
+        assert!(losses[3..].windows(2).all(|pair| pair[1] < pair[0]), "{losses:?}");
+
+        // 15 steps of AdamW: stopped among them, at their end, and between iterations.
+        for stops in [vec![7], vec![15], vec![16, 24]] {
+            let folder = tempfile::tempdir().unwrap();
+            let mut part = trainer(&config, &train, &data, &train_set).in_directory(folder.path());
+            for stop_at in stops {
+                assert_eq!(run(&mut part, &data, &train_set, &valid_set, stop_at), Ending::Interrupted);
+                assert_eq!(part.position().step, stop_at);
+                let normalizers = part.normalizers().clone();
+                let fresh = model(&config, &train, &data);
+                part = Trainer::resume(fresh, normalizers, train.clone(), folder.path()).unwrap();
+            }
+            assert_eq!(run(&mut part, &data, &train_set, &valid_set, u64::MAX), Ending::Finished);
+            assert_eq!(bits(part.model()), bits(straight.model()));
+            let lines = |dir: &Path| -> Vec<Line> {
+                let lines = read_metrics(dir).unwrap().into_iter();
+                lines.map(|m| (m.epoch, m.step, m.train_loss, m.validation_relative_l2, m.slopes)).collect()
+            };
+            assert_eq!(lines(folder.path()), lines(straight_dir.path()));
+        }
+    }
+}
+
+#[test]
+fn an_iteration_that_is_interrupted_is_made_again() {
+    let data = dataset(36, 16, 1);
+    let all: Vec<usize> = (0..36).collect();
+    let (config, train) = by_lbfgs(6, Precision::F64);
+    let mut straight = trainer(&config, &train, &data, &all);
+    run(&mut straight, &data, &all, &[], u64::MAX);
+    let folder = tempfile::tempdir().unwrap();
+    let mut part = trainer(&config, &train, &data, &all).in_directory(folder.path());
+    assert_eq!(run(&mut part, &data, &all, &[], 3), Ending::Interrupted);
+    // The flag is up before the first batch of the next iteration: nothing happens, and the model is where it was.
+    let before = bits(part.model());
+    let up = AtomicBool::new(true);
+    let samples = Samples { dataset: &data, indices: &all };
+    assert_eq!(part.fit(samples, None, &up, &mut |_| panic!("no step")).unwrap(), Ending::Interrupted);
+    assert_eq!((bits(part.model()), part.position().step), (before, 3));
+    assert_eq!(run(&mut part, &data, &all, &[], u64::MAX), Ending::Finished);
+    assert_eq!(bits(part.model()), bits(straight.model()));
+}
+
+#[test]
+fn the_whole_set_is_one_objective_however_it_is_cut_into_batches() {
+    let data = dataset(37, 16, 1);
+    let all: Vec<usize> = (0..37).collect();
+    for loss in [LossKind::Sum, LossKind::Mean] {
+        let losses = [5, 37, 1000].map(|batch_size| {
+            let (config, train) = by_lbfgs(20, Precision::F64);
+            let train = TrainConfig { batch_size, loss, slope_penalty: 0.3, ..train };
+            let folder = tempfile::tempdir().unwrap();
+            let mut trainer = trainer(&config, &train, &data, &all).in_directory(folder.path());
+            assert_eq!(run(&mut trainer, &data, &all, &[], u64::MAX), Ending::Finished);
+            read_metrics(folder.path()).unwrap().iter().map(|m| m.train_loss).collect::<Vec<f64>>()
+        });
+        assert_eq!(losses[1], losses[2]);
+        for (a, b) in losses[0].iter().zip(&losses[1]) {
+            assert!((a - b).abs() < 1e-7 * b, "{a} {b}");
+        }
+    }
+}
+
+#[test]
+fn lbfgs_goes_far_below_adamw_and_stops_at_the_rounding_of_single_precision() {
+    let data = dataset(120, 16, 1);
+    let (train_set, test_set): (Vec<usize>, Vec<usize>) = ((0..100).collect(), (100..120).collect());
+    let (config, train) = by_lbfgs(3000, Precision::F64);
+    let train = TrainConfig { batch_size: 100, validate_every: 100, ..train };
+    let mut double = trainer(&config, &train, &data, &train_set);
+    assert_eq!(run(&mut double, &data, &train_set, &test_set, u64::MAX), Ending::Finished);
+    let error = double.position().best_validation.unwrap();
+    assert!(error < 1e-4, "relative error {error}");
+
+    let (config, train) = by_lbfgs(5000, Precision::F32);
+    let mut single = trainer(&config, &train, &data, &train_set);
+    assert_eq!(run(&mut single, &data, &train_set, &test_set, u64::MAX), Ending::Finished);
+    assert_eq!(single.stop_reason(), Some(StopReason::NoProgress));
+    assert!(single.position().step < 5000);
+    assert!(single.position().best_validation.unwrap() < 1e-2);
+}
+
+#[test]
+fn an_objective_that_is_not_finite_at_the_start_stops_lbfgs_with_the_message() {
+    let data = dataset(24, 16, 1);
+    let all: Vec<usize> = (0..24).collect();
+    let (mut config, train) = by_lbfgs(5, Precision::F64);
+    config.slope_init = 1e200;
+    let mut trainer = trainer(&config, &train, &data, &all);
+    let samples = Samples { dataset: &data, indices: &all };
+    let error = trainer.fit(samples, None, &AtomicBool::new(false), &mut |_| {}).unwrap_err();
+    assert!(matches!(error, NnError::NonFinite { epoch: 1, step: 1, .. }), "{error}");
+    // The model is still there.
+    assert_eq!(trainer.model().slopes(), [1e200, 1e200]);
+}
+
+/// Issue 7's table: L-BFGS on 100 samples of table 9's data, 2000 iterations: 2.6e-4 at depth 1, 2.2e-4 at depth 3.
+#[test]
+#[ignore = "a minute"]
+fn lbfgs_on_1d_poisson_in_double_precision() {
+    let n = 256;
+    let mut state = 99u64;
+    let mut uniform = || {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+    };
+    let (mut x, mut y) = (Vec::new(), Vec::new());
+    for _ in 0..300 {
+        let c: Vec<f64> = (0..10).map(|_| uniform()).collect();
+        let series = |i: usize, power: i32| -> f64 {
+            let term = |(k, c): (usize, &f64)| {
+                let w = std::f64::consts::TAU * (k + 1) as f64;
+                c * (w * i as f64 / n as f64).sin() / w.powi(power)
+            };
+            c.iter().enumerate().map(term).sum()
+        };
+        x.extend((0..n).map(|i| series(i, 0)));
+        y.extend((0..n).map(|i| series(i, 2)));
+    }
+    let data = Dataset::from_arrays("poisson", x, &[300, n], y, &[300, n], &OpenOptions::default()).unwrap();
+    let (train_set, test_set): (Vec<usize>, Vec<usize>) = ((0..100).collect(), (100..300).collect());
+    for depth in [1, 3] {
+        let config = ModelConfig { depth, ..ModelConfig::default() };
+        let (_, train) = by_lbfgs(2000, Precision::F64);
+        let train = TrainConfig { validate_every: 500, batch_size: 100, ..train };
+        let mut trainer = trainer(&config, &train, &data, &train_set);
+        run(&mut trainer, &data, &train_set, &test_set, u64::MAX);
+        let error = trainer.position().best_validation.unwrap();
+        println!("depth {depth}: {error:.2e} after {:.1} s", trainer.position().seconds);
+        assert!(error < 5e-4, "depth {depth}: {error}");
+    }
 }

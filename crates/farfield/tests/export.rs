@@ -101,6 +101,7 @@ fn models() -> Vec<(AnyModelConfig, FieldShape, FieldShape)> {
                 hidden_channels: 5,
                 n_layers: 2,
                 homogeneous: grid.len() < 2,
+                green_points: Some(4),
             }),
             AnyModelConfig::FactFormer(FactFormerConfig {
                 hidden_channels: 6,
@@ -116,7 +117,7 @@ fn models() -> Vec<(AnyModelConfig, FieldShape, FieldShape)> {
     // Other grids out than in.
     let deep = DeepOnetConfig { hidden_channels: 5, n_layers: 2 };
     list.push((AnyModelConfig::DeepOnet(deep), shape(2, &[6, 5]), shape(1, &[9])));
-    let green = GreenLearningConfig { hidden_channels: 5, n_layers: 1, homogeneous: true };
+    let green = GreenLearningConfig { hidden_channels: 5, n_layers: 1, homogeneous: true, green_points: None };
     list.push((AnyModelConfig::GreenLearning(green), shape(1, &[6]), shape(2, &[4])));
     list
 }

@@ -75,9 +75,8 @@ fn block(
             g.matmul(&kernel, &z)
         })?;
     }
-    let z = g.reshape(&z, &batched(&[heads, c, points]))?;
-    let z = normalized(g, &z, 2)?;
     let z = g.reshape(&z, &batched(&[heads * c, points]))?;
+    let z = normalized(g, &z, 2)?;
     let out = two(g, p, &format!("{name}.out"), &z)?;
     g.add(v, &out)
 }
@@ -94,10 +93,10 @@ fn query_and_key(
 ) -> Result<(Value, Value), NnError> {
     let (n, w) = (grid[axis], config.hidden_channels);
     let (before, after): (usize, usize) = (grid[..axis].iter().product(), grid[axis + 1..].iter().product());
-    let z = dense(g, p, &format!("{name}.reduce"), u)?;
-    let z = g.reshape(&z, &[Dim::batch(w), before.into(), n.into(), after.into()])?;
+    let z = g.reshape(u, &[Dim::batch(w), before.into(), n.into(), after.into()])?;
     let z = g.mean(&z, &[1, 3])?;
     let z = g.reshape(&z, &batched(&[w, n]))?;
+    let z = dense(g, p, &format!("{name}.reduce"), &z)?;
     let z = normalized(g, &z, 1)?;
     let z = two(g, p, &format!("{name}.mix"), &z)?;
     let c = config.head_channels * config.kernel_multiplier;
@@ -106,7 +105,7 @@ fn query_and_key(
         let q = g.reshape(&q, &[BATCH, config.heads.into(), c.into(), n.into()])?;
         rotate(g, part, factor, &q)
     };
-    Ok((rotated("query", 1.0 / (n as f64 * (c as f64).sqrt()))?, rotated("key", 1.0)?))
+    Ok((rotated("query", config.kernel_factor())?, rotated("key", 1.0)?))
 }
 
 /// The rotation of pairs of channels by the place along the axis, times a factor.

@@ -1,12 +1,13 @@
 //! Convolutions with `3^d` kernels on grids of one, two and three dimensions.
 //!
-//! As one matrix product: the field and its `3^d - 1` shifts, with zeros beyond the ends of the grid, are stacked as channels. Cost:
-//! `3^d w_in w_out` multiply-adds a point, and room for `3^d` copies of the field.
+//! On the CPU a kernel ([`farfield_kernels::GridMap`]). Elsewhere one matrix product: the field and its `3^d - 1` shifts, with zeros beyond the ends of the
+//! grid, are stacked as channels, which takes room for `3^d` copies of the field. Cost: `3^d w_in w_out` multiply-adds a point.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
 
 use super::dense::Dense;
+use super::grid_linear;
 use super::initial::Initial;
 
 /// A convolution that keeps the grid, with bias.
@@ -27,6 +28,14 @@ impl Convolution {
 
     /// `[channels_in, batch, points]` to `[channels_out, batch, points]`.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let (weight, bias) = self.kernel.parameters();
+        match grid_linear::on_cpu(&x, &weight, &bias, &self.grid, true) {
+            Some(y) => y,
+            None => self.by_tensor_ops(x),
+        }
+    }
+
+    fn by_tensor_ops(&self, x: Tensor<3>) -> Tensor<3> {
         let [_, batch, points] = x.dims();
         let mut x = x;
         let mut after = points;
@@ -56,7 +65,8 @@ mod tests {
         let convolution = Convolution::new(&grid, 2, 1, &mut Initial::new(1, &device, DType::F64));
         let values: Vec<f64> = (0..2 * 12).map(|i| (0.8 * i as f64).cos()).collect();
         let x = Tensor::<3>::from_data(TensorData::new(values.clone(), [2, 1, 12]), (&device, DType::F64));
-        let y = convolution.forward(x).into_data().try_to_vec::<f64>().unwrap();
+        let y = convolution.forward(x.clone()).into_data().try_to_vec::<f64>().unwrap();
+        let stacked = convolution.by_tensor_ops(x).into_data().try_to_vec::<f64>().unwrap();
         let parameters = convolution.kernel.weights();
         for (i, j) in (0..3i64).flat_map(|i| (0..4i64).map(move |j| (i, j))) {
             let mut sum = parameters.1[0];
@@ -71,6 +81,7 @@ mod tests {
                 }
             }
             assert!((y[(i * 4 + j) as usize] - sum).abs() < 1e-14);
+            assert!((stacked[(i * 4 + j) as usize] - sum).abs() < 1e-14);
         }
     }
 }

@@ -8,12 +8,12 @@
 //! `L` layers each, `n` numbers in and `c` channels out: `(n + 1) w + (L - 2)(w + 1) w + (w + 1) c w` and `(d + 1) w + (L - 1)(w + 1) w`, and `c`.
 
 use burn::module::{Module, Param};
-use burn::tensor::activation::gelu;
 use burn::tensor::{DType, Device, Tensor};
 use farfield_data::FieldShape;
 use serde::{Deserialize, Serialize};
 
 use super::dense::{Dense, exchanged};
+use super::gelu::gelu;
 use super::initial::{Initial, beside, constant, grid_coordinates};
 use crate::error::NnError;
 use crate::model::Model;

@@ -5,7 +5,11 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
+use super::grid_linear;
 use super::initial::Initial;
+
+/// Weights up to which the fused kernel is used, and not an ordinary matrix product.
+const FUSED: usize = 128 * 128;
 
 /// `y[:, b, p] = W x[:, b, p] + b`: a dense layer over channels, or a convolution of width one.
 #[derive(Module, Debug)]
@@ -33,6 +37,19 @@ impl Dense {
         Self { weight, bias }
     }
 
+    /// Glorot's uniform weights times `gain`, no bias at the start.
+    pub(crate) fn glorot_scaled(channels_in: usize, channels_out: usize, gain: f64, initial: &mut Initial) -> Self {
+        let bound = gain * (6.0 / (channels_in + channels_out) as f64).sqrt();
+        let weight = initial.uniform([channels_out, channels_in], -bound, bound);
+        let bias = initial.values([channels_out], &vec![0.0; channels_out]);
+        Self { weight, bias }
+    }
+
+    /// Weights and bias.
+    pub(crate) fn parameters(&self) -> (Tensor<2>, Tensor<1>) {
+        (self.weight.val(), self.bias.val())
+    }
+
     /// Weights, row by row, and bias.
     #[cfg(test)]
     pub(crate) fn weights(&self) -> (Vec<f64>, Vec<f64>) {
@@ -43,6 +60,12 @@ impl Dense {
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let [channels, batch, points] = x.dims();
         let [out, _] = self.weight.dims();
+        // Few channels: a matrix product would spend its time on copies and a pass for the bias.
+        if channels * out <= FUSED
+            && let Some(y) = grid_linear::on_cpu(&x, &self.weight.val(), &self.bias.val(), &[points], false)
+        {
+            return y;
+        }
         let y = self.weight.val().matmul(x.reshape([channels, batch * points])) + self.bias.val().reshape([out, 1]);
         y.reshape([out, batch, points])
     }

@@ -1,31 +1,34 @@
 //! FactFormer (Li, Shu & Farimani 2023): attention that is factorised over the axes of the grid.
 //!
 //! In each block the field is averaged over all axes but one, which leaves a sequence of `n_j` vectors; from these come queries and keys and, without any
-//! softmax, a kernel `A_j = Q_j K_j^T / (n_j sqrt(c))` for each head; the values of the field are multiplied by the kernel of each axis in turn,
+//! softmax, a kernel `A_j = Q_j K_j^T` for each head (over `sqrt(c)` when `kernel_multiplier` exceeds 4); the values of the field are multiplied by the kernel of each axis in turn,
 //!
 //! ```text
 //! v <- v + F( A_1 x_1 ( A_2 x_2 ( ... (W_v norm(v)) ) ) )
 //! ```
 //!
-//! with a normalisation of each head and two dense layers `F`. Positions enter the queries and keys by rotation (Su et al. 2021). Cost a
+//! with a normalisation of every channel over the points of a sample (instance normalisation) and two dense layers `F`. Queries and keys start small (Glorot times
+//! 0.02). Positions enter the queries and keys by rotation (Su et al. 2021). Cost a
 //! sample: `w^2` multiply-adds a point for the dense layers and `heads head_channels sum_j n_j` for the kernels.
 //!
-//! Where the paper leaves a choice open: channels of queries and keys are `kernel_multiplier` times those of a head, rotation frequencies `64^(-2 i / c)` times
-//! 64 periods over the axis, lifting and projection are two dense layers each.
+//! Channels of queries and keys are `kernel_multiplier` times those of a head; over the unit interval pair `i` of `c` channels is rotated by `64 10000^(-2 i / c)`
+//! radians, as in the authors' code. Where they have one program for each problem: coordinates are input channels, lifting and projection two dense layers each.
 
 use burn::module::Module;
-use burn::tensor::activation::gelu;
 use burn::tensor::{DType, Device, Tensor};
 use farfield_data::FieldShape;
 use serde::{Deserialize, Serialize};
 
 use super::dense::{Dense, exchanged};
+use super::gelu::gelu;
 use super::initial::{Initial, beside, constant, grid_coordinates};
 use crate::error::NnError;
 use crate::model::Model;
 
-/// Highest number of periods over an axis, and base of the frequencies.
-const PERIODS: f64 = 64.0;
+/// Largest rotation over an axis, in radians, and base of the others.
+const ROTATION: (f64, f64) = (64.0, 10_000.0);
+/// Queries and keys start at so many times Glorot's size.
+const KERNEL_GAIN: f64 = 0.02;
 
 /// Shape of a FactFormer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +45,9 @@ pub struct FactFormerConfig {
     /// Channels of queries and keys over those of a head. Default 1.
     pub kernel_multiplier: usize,
 }
+
+/// Beyond this [`kernel_multiplier`](FactFormerConfig::kernel_multiplier) the kernels are divided by the square root of their channels.
+const SCALED_BEYOND: usize = 4;
 
 impl Default for FactFormerConfig {
     fn default() -> Self {
@@ -67,6 +73,12 @@ impl FactFormerConfig {
             return Err(NnError::config("model.head_channels", self.head_channels, rule));
         }
         Ok(())
+    }
+
+    /// What the product of queries and keys is multiplied by.
+    pub(crate) fn kernel_factor(&self) -> f64 {
+        let channels = self.head_channels * self.kernel_multiplier;
+        if self.kernel_multiplier > SCALED_BEYOND { 1.0 / (channels as f64).sqrt() } else { 1.0 }
     }
 
     /// Number of trainable numbers.
@@ -149,8 +161,8 @@ impl FactFormer {
                     .map(|&n| AxisKernel {
                         reduce: Dense::new(w, w, &mut initial),
                         mix: [Dense::new(w, w, &mut initial), Dense::new(w, w, &mut initial)],
-                        query: Dense::new(w, config.heads * keys, &mut initial),
-                        key: Dense::new(w, config.heads * keys, &mut initial),
+                        query: Dense::glorot_scaled(w, config.heads * keys, KERNEL_GAIN, &mut initial),
+                        key: Dense::glorot_scaled(w, config.heads * keys, KERNEL_GAIN, &mut initial),
                         rotation: rotation(n, keys, device, dtype),
                     })
                     .collect(),
@@ -175,7 +187,7 @@ pub(crate) fn rotation_values(n: usize, c: usize) -> [Vec<f64>; 2] {
     let angle = |k: usize| {
         let (pair, i) = (k / n, k % n);
         let place = i as f64 / (n.max(2) - 1) as f64;
-        place * std::f64::consts::TAU * PERIODS.powf(1.0 - 2.0 * pair as f64 / c as f64)
+        place * ROTATION.0 * ROTATION.1.powf(-2.0 * pair as f64 / c as f64)
     };
     [f64::cos, f64::sin].map(|f| (0..pairs * n).map(|k| f(angle(k))).collect())
 }
@@ -188,32 +200,40 @@ fn rotation(n: usize, c: usize, device: &Device, dtype: DType) -> [Tensor<3>; 2]
 /// What is added to variances before they divide.
 pub(crate) const VARIANCE_FLOOR: f64 = 1e-5;
 
-/// Mean 0 and variance 1 over the channels of each group, at every point.
-fn normalized(x: Tensor<3>, groups: usize) -> Tensor<3> {
-    let [channels, batch, points] = x.dims();
-    let x = x.reshape([groups, channels / groups, batch * points]);
-    let centred = x.clone() - x.mean_dim(1);
-    let variance = (centred.clone() * centred.clone()).mean_dim(1);
-    (centred / (variance + VARIANCE_FLOOR).sqrt()).reshape([channels, batch, points])
+/// Mean 0 and variance 1 over the channels, at every point.
+fn normalized(x: Tensor<3>) -> Tensor<3> {
+    normalized_over(0, x)
+}
+
+/// Mean 0 and variance 1 over the points of each channel and sample.
+fn instance_normalized(x: Tensor<3>) -> Tensor<3> {
+    normalized_over(2, x)
+}
+
+fn normalized_over(axis: usize, x: Tensor<3>) -> Tensor<3> {
+    let centred = x.clone() - x.mean_dim(axis);
+    let variance = (centred.clone() * centred.clone()).mean_dim(axis);
+    centred / (variance + VARIANCE_FLOOR).sqrt()
 }
 
 impl AxisKernel {
     /// The kernel of axis `axis`, `[heads batch, n, n]`, from the normalised field.
-    fn forward(&self, v: &Tensor<3>, grid: &[usize], axis: usize, heads: usize) -> Tensor<3> {
+    fn forward(&self, v: &Tensor<3>, grid: &[usize], axis: usize, heads: usize, factor: f64) -> Tensor<3> {
         let [w, batch, _] = v.dims();
         let n = grid[axis];
         let (before, after) = (grid[..axis].iter().product::<usize>(), grid[axis + 1..].iter().product::<usize>());
-        let z = self.reduce.forward(v.clone()).reshape([w * batch, before, n, after]);
-        let z = z.mean_dim(3).mean_dim(1).reshape([w, batch, n]);
-        let z = self.mix[1].forward(gelu(self.mix[0].forward(normalized(z, 1))));
+        // The authors map the field and then average; both are linear, so averaging first gives the same for `1/n` of the work.
+        let z = v.clone().reshape([w * batch, before, n, after]).mean_dim(3).mean_dim(1).reshape([w, batch, n]);
+        let z = self.reduce.forward(z);
+        let z = self.mix[1].forward(gelu(self.mix[0].forward(normalized(z))));
         let [query, key] = [&self.query, &self.key].map(|layer| {
             let q = layer.forward(z.clone());
             let c = q.dims()[0] / heads;
             let q = q.reshape([heads, c, batch, n]).swap_dims(1, 2);
             self.rotated(q.reshape([heads * batch, c, n]))
         });
-        let c = query.dims()[1];
-        query.swap_dims(1, 2).matmul(key).mul_scalar(1.0 / (n as f64 * (c as f64).sqrt()))
+        let kernel = query.swap_dims(1, 2).matmul(key);
+        if factor == 1.0 { kernel } else { kernel.mul_scalar(factor) }
     }
 
     fn rotated(&self, q: Tensor<3>) -> Tensor<3> {
@@ -226,9 +246,9 @@ impl AxisKernel {
 }
 
 impl Block {
-    fn forward(&self, v: Tensor<3>, grid: &[usize], heads: usize) -> Tensor<3> {
+    fn forward(&self, v: Tensor<3>, grid: &[usize], heads: usize, factor: f64) -> Tensor<3> {
         let [_, batch, points] = v.dims();
-        let u = normalized(v.clone(), 1);
+        let u = normalized(v.clone());
         let z = self.value.forward(u.clone());
         let [values, ..] = z.dims();
         let c = values / heads;
@@ -237,11 +257,11 @@ impl Block {
         for (axis, layer) in self.axes.iter().enumerate() {
             let n = grid[axis];
             let after: usize = grid[axis + 1..].iter().product();
-            let kernel = layer.forward(&u, grid, axis, heads).unsqueeze_dim::<4>(1);
+            let kernel = layer.forward(&u, grid, axis, heads, factor).unsqueeze_dim::<4>(1);
             z = kernel.matmul(z.reshape([heads * batch, c * points / (n * after), n, after]));
         }
         let z = z.reshape([heads, batch, c, points]).swap_dims(1, 2).reshape([values, batch, points]);
-        let out = self.out[1].forward(gelu(self.out[0].forward(normalized(z, heads))));
+        let out = self.out[1].forward(gelu(self.out[0].forward(instance_normalized(z))));
         v + out
     }
 }
@@ -262,7 +282,10 @@ impl Model for FactFormer {
         let coordinates = beside(&self.coordinates, &x).expand([axes, batch, points]);
         let both = |layers: &[Dense; 2], z| layers[1].forward(gelu(layers[0].forward(z)));
         let v = both(&self.lift, Tensor::cat(vec![x, coordinates], 0));
-        let v = self.blocks.iter().fold(v, |v, block| block.forward(v, &self.input.grid, self.config.heads));
-        exchanged(both(&self.project, normalized(v, 1)))
+        let v = self
+            .blocks
+            .iter()
+            .fold(v, |v, block| block.forward(v, &self.input.grid, self.config.heads, self.config.kernel_factor()));
+        exchanged(both(&self.project, normalized(v)))
     }
 }

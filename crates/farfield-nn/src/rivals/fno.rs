@@ -9,12 +9,12 @@
 //! for two. Cost: that of [`spectral`](super::spectral) and of the dense layers.
 
 use burn::module::Module;
-use burn::tensor::activation::gelu;
 use burn::tensor::{DType, Device, Tensor};
 use farfield_data::FieldShape;
 use serde::{Deserialize, Serialize};
 
 use super::dense::{Dense, exchanged};
+use super::gelu::gelu;
 use super::initial::{Initial, beside, constant, grid_coordinates};
 use super::spectral::{SpectralConvolution, Transforms};
 use crate::error::NnError;

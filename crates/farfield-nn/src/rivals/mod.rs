@@ -1,7 +1,8 @@
 //! The networks that Neural-HSS is compared with, each as its authors describe it.
 //!
 //! [`Fno`] (Li et al. 2021), [`ResNet`] (He et al. 2016, on grids), [`DeepOnet`] (Lu et al. 2021), [`GreenLearning`] (Boulle et al.
-//! 2022) and [`FactFormer`] (Li et al. 2023), by ordinary tensor operations on any device. Fields are `[batch, channels,
+//! 2022) and [`FactFormer`] (Li et al. 2023), by ordinary tensor operations on any device; on the CPU dense layers over few channels,
+//! convolutions and activations are kernels of `farfield-kernels`. Fields are `[batch, channels,
 //! points]`. Weights are drawn from ChaCha with the seed of the run: the same seed gives the same network on any device.
 
 pub mod convolution;
@@ -9,7 +10,9 @@ pub mod deep_onet;
 pub mod dense;
 pub mod fact_former;
 pub mod fno;
+mod gelu;
 pub mod green_learning;
+mod grid_linear;
 pub(crate) mod initial;
 pub mod rational;
 pub mod resnet;

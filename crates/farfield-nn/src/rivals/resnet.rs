@@ -8,13 +8,13 @@
 //! `2 N 3^d w^2` multiply-adds a point.
 
 use burn::module::Module;
-use burn::tensor::activation::gelu;
 use burn::tensor::{DType, Device, Tensor};
 use farfield_data::FieldShape;
 use serde::{Deserialize, Serialize};
 
 use super::convolution::Convolution;
 use super::dense::{Dense, exchanged};
+use super::gelu::gelu;
 use super::initial::Initial;
 use crate::error::NnError;
 use crate::model::Model;

@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
 use farfield_nn::config::{DeviceKind, MapKind, Precision};
+use farfield_nn::lbfgs::StopReason;
 use farfield_nn::model_file::save_with;
 use farfield_nn::{
     AnyModel, AnyModelConfig, DataFacts, Ending, EpochMetrics, Evaluation, MODEL_KINDS, Model, Normalizers, Rollout,
@@ -269,6 +270,8 @@ pub struct Trained {
     pub steps: u64,
     /// Whether early stopping ended it.
     pub stopped_early: bool,
+    /// Why L-BFGS ended before its last iteration, if it did.
+    pub lbfgs_stopped: Option<StopReason>,
 }
 
 /// Trains a model of a configuration; in `dir` if there is one.
@@ -306,7 +309,8 @@ pub fn fit(
         anyhow::bail!("interrupted at step {steps} of {total}: {advice}");
     }
     let normalizers = trainer.normalizers().clone();
-    Ok(Trained { model: trainer.into_model(), normalizers, seconds, steps, stopped_early: ending == Ending::EarlyStop })
+    let (stopped_early, lbfgs_stopped) = (ending == Ending::EarlyStop, trainer.stop_reason());
+    Ok(Trained { model: trainer.into_model(), normalizers, seconds, steps, stopped_early, lbfgs_stopped })
 }
 
 impl Trained {
@@ -347,6 +351,9 @@ pub fn assess(config: &RunConfig, dir: &RunDir, sets: &Sets, trained: &Trained) 
             "Training stopped early at step {}: the parameters are those of the best validation.",
             trained.steps
         ));
+    }
+    if let Some(reason) = trained.lbfgs_stopped {
+        notes.push(format!("L-BFGS ended at step {}, before its last iteration: {reason}.", trained.steps));
     }
     let results = Results {
         run: dir.path().display().to_string(),
