@@ -80,6 +80,14 @@ pub fn replace_file(target: &Path, pieces: &[&[u8]]) -> io::Result<()> {
     put_in_place(temporary, target, true)
 }
 
+/// Writes a new file `target` with `pieces` one after the other, whole or not at all. With `overwrite` it may replace an old one.
+///
+/// # Errors
+/// [`DataError::Exists`] without `overwrite`; [`DataError::Io`] for a missing folder, permission or a full disk: nothing is left behind then.
+pub fn create_file(target: &Path, pieces: &[&[u8]], overwrite: bool) -> Result<(), DataError> {
+    write_beside(target, overwrite, |writer| pieces.iter().try_for_each(|piece| writer.write_all(piece)))
+}
+
 /// A temporary file in the folder of `target`, with the permissions of any new file (temporary ones are private by default).
 fn temporary_for(target: &Path, name: &std::ffi::OsStr) -> io::Result<NamedTempFile> {
     let mut prefix = std::ffi::OsString::from(".");

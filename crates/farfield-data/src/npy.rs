@@ -211,6 +211,26 @@ pub(crate) fn write(writer: &mut impl Write, array: &Array) -> io::Result<()> {
     }
 }
 
+/// A text as version 1, an array without axes of one string in NumPy's four bytes a character.
+pub(crate) fn text(text: &str) -> Vec<u8> {
+    let characters: Vec<u32> = text.chars().map(u32::from).collect();
+    // A string of no characters has no type in NumPy; trailing zeros are not part of a string.
+    let header = format!("{{'descr': '<U{}', 'fortran_order': False, 'shape': (), }}", characters.len().max(1));
+    // Padded so that the values start at a multiple of 64.
+    let start = (MAGIC.len() + 4 + header.len() + 1).next_multiple_of(64);
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend([1, 0]);
+    bytes.extend(((start - MAGIC.len() - 4) as u16).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    bytes.resize(start - 1, b' ');
+    bytes.push(b'\n');
+    bytes.extend(characters.iter().flat_map(|c| c.to_le_bytes()));
+    if characters.is_empty() {
+        bytes.extend([0; 4]);
+    }
+    bytes
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -247,6 +267,23 @@ mod tests {
             write(&mut bytes, &array).unwrap();
             let back = read(&bytes).unwrap();
             assert_eq!(format!("{back:?}"), format!("{array:?}"));
+        }
+    }
+
+    #[test]
+    fn a_text_is_a_string_of_numpy() {
+        for (sample, length) in [("{\"a\": \"\u{e9}\u{1f600}\"}", 10), ("", 1)] {
+            let bytes = text(sample);
+            let (header, start) = parse_header(&mut bytes.as_slice()).unwrap();
+            assert_eq!((header.shape(), header.dtype().descr()), (&[][..], format!("'<U{length}'")));
+            assert_eq!((start % 64, bytes.len()), (0, start + 4 * length));
+            let values: String = bytes[start..]
+                .as_chunks::<4>()
+                .0
+                .iter()
+                .filter_map(|c| char::from_u32(u32::from_le_bytes(*c)))
+                .collect();
+            assert_eq!(values.trim_end_matches('\0'), sample);
         }
     }
 

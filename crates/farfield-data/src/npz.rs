@@ -5,7 +5,7 @@
 //! the file does not justify. Encrypted archives are refused by the zip reader.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter};
+use std::io::{BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use npyz::npz::{array_name_from_file_name, file_name_from_array_name};
@@ -87,28 +87,51 @@ fn zip_error(path: &Path, array: &str, error: zip::result::ZipError) -> DataErro
 /// disagree; [`DataError::Parameter`] for an empty or repeated name; [`DataError::Io`] for a full
 /// disk, a missing folder or permission, in which case nothing is left behind.
 pub fn save_npz(path: &Path, arrays: &[(&str, &Array)], overwrite: bool) -> Result<(), DataError> {
-    for (i, (name, array)) in arrays.iter().enumerate() {
+    save_npz_with_texts(path, arrays, &[], overwrite)
+}
+
+/// The same with texts after the arrays, each an array of one Unicode string: in NumPy `str(np.load(path)["name"])`.
+///
+/// # Errors
+/// As [`save_npz`].
+pub fn save_npz_with_texts(
+    path: &Path,
+    arrays: &[(&str, &Array)],
+    texts: &[(&str, &str)],
+    overwrite: bool,
+) -> Result<(), DataError> {
+    for (_, array) in arrays {
         array.check()?;
+    }
+    let names: Vec<&str> = arrays.iter().map(|(name, _)| *name).chain(texts.iter().map(|(name, _)| *name)).collect();
+    for (i, name) in names.iter().enumerate() {
         if name.is_empty() || name.contains('\0') {
             return Err(DataError::parameter("array name", format!("{name:?}"), "must not be empty"));
         }
-        if arrays[..i].iter().any(|(other, _)| other == name) {
+        if names[..i].contains(name) {
             return Err(DataError::parameter("array name", name, "given twice"));
         }
     }
+    let options = |bytes: u64| {
+        FileOptions::default()
+            .compression_method(CompressionMethod::Stored)
+            .last_modified_time(zip::DateTime::default())
+            .large_file(bytes > u64::from(u32::MAX / 2))
+    };
     write_beside(path, overwrite, |writer| {
         let mut zip = ZipWriter::new(writer);
         for (name, array) in arrays {
             let bytes = array.len() as u64 * array.data.dtype().size() as u64;
-            let options = FileOptions::default()
-                .compression_method(CompressionMethod::Stored)
-                .last_modified_time(zip::DateTime::default())
-                .large_file(bytes > u64::from(u32::MAX / 2));
-            zip.start_file(file_name_from_array_name(name), options)?;
+            zip.start_file(file_name_from_array_name(name), options(bytes))?;
             // The zip writer works through a checksum and a match at every call.
             let mut buffered = BufWriter::with_capacity(1 << 16, &mut zip);
             npy::write(&mut buffered, array)?;
             buffered.into_inner().map_err(|e| e.into_error())?;
+        }
+        for (name, text) in texts {
+            let bytes = npy::text(text);
+            zip.start_file(file_name_from_array_name(name), options(bytes.len() as u64))?;
+            zip.write_all(&bytes)?;
         }
         zip.finish()?;
         Ok(())
@@ -148,6 +171,7 @@ mod tests {
         let (x, y) = sample();
         assert!(save_npz(&path, &[("x", &x), ("x", &y)], false).is_err());
         assert!(save_npz(&path, &[("", &x)], false).is_err());
+        assert!(save_npz_with_texts(&path, &[("x", &x)], &[("x", "text")], false).is_err());
         let mut broken = x.clone();
         broken.shape = vec![5];
         assert!(save_npz(&path, &[("x", &broken)], false).is_err());

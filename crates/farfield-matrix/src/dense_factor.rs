@@ -186,7 +186,7 @@ pub(crate) fn rounding_floors<T: Scalar>(a: MatRef<T>) -> Vec<f64> {
 }
 
 /// Replaces entry `i` of each column by `pick(column, i)`.
-fn permute<T: Scalar>(mut x: MatMut<T>, pick: impl Fn(&[T], usize) -> T) {
+pub(crate) fn permute<T: Scalar>(mut x: MatMut<T>, pick: impl Fn(&[T], usize) -> T) {
     let mut old = vec![T::ZERO; x.nrows()];
     for j in 0..x.ncols() {
         (0..x.nrows()).for_each(|i| old[i] = x[(i, j)]);

@@ -49,6 +49,7 @@
 
 mod accuracy;
 mod adaptive_blocks;
+mod balanced_lu;
 mod block_tree;
 pub mod bounds;
 mod certificate;

@@ -24,12 +24,13 @@ use rayon::prelude::*;
 use crate::error::NnError;
 use crate::evaluation::Evaluation;
 use crate::pseudo_inverse::{product, pseudo_inverse};
+use crate::rollout::{Rollout, rollout_of};
 use crate::training_data::Samples;
 
-/// Largest matrix that is factored, in entries.
-const FACTOR_ENTRIES: usize = 1 << 23;
+/// Largest matrix of inputs that is factored, in entries.
+pub const FACTOR_ENTRIES: usize = 1 << 23;
 /// Largest smaller side of such a matrix.
-const FACTOR_SIDE: usize = 1024;
+pub const FACTOR_SIDE: usize = 1024;
 /// Most samples for the Gram form.
 const GRAM_SAMPLES: usize = 4096;
 /// Numbers of one side of the samples that are held at once.
@@ -158,30 +159,62 @@ impl<'a> LinearLeastSquares<'a> {
                 return Err(NnError::shape(what, got, expected));
             }
         }
-        let (input, output) = (theirs.input_shape().len(), theirs.output_shape().len());
+        let longest = theirs.input_shape().len().max(theirs.output_shape().len());
         let mut sums = Evaluation::collect(theirs);
-        for block in blocks(test.indices, input.max(output)) {
-            let features = match self.form {
-                LeastSquaresForm::Factors => {
-                    let x = read(theirs, Side::Input, block)?;
-                    MatRef::from_row_major_slice(&x, block.len(), input).to_owned()
-                }
-                LeastSquaresForm::Gram => {
-                    inner_products(Samples { dataset: theirs, indices: block }, self.train, Side::Input)?
-                }
-            };
-            let coefficients = product(features.as_ref(), self.solver.as_ref());
-            let mut prediction = vec![0.0; block.len() * output];
-            let mut first = 0;
-            for known in blocks(self.train.indices, output) {
-                let y = read(ours, Side::Output, known)?;
-                let part = coefficients.as_ref().subcols(first, known.len());
-                add_combinations(&mut prediction, part, &y, output);
-                first += known.len();
-            }
+        for block in blocks(test.indices, longest) {
+            let prediction = self.predict(&read(theirs, Side::Input, block)?)?;
             sums.add(&prediction, &read(theirs, Side::Output, block)?);
         }
         sums.finish()
+    }
+
+    /// Outputs of whole inputs, both flat, sample by sample.
+    ///
+    /// # Errors
+    /// When `x` is not a whole number of inputs; training data that cannot be read.
+    pub fn predict(&self, x: &[f64]) -> Result<Vec<f64>, NnError> {
+        let set = self.train.dataset;
+        let (input, output) = (set.input_shape().len(), set.output_shape().len());
+        if !x.len().is_multiple_of(input) {
+            return Err(NnError::shape("values of the inputs", x.len(), format!("a multiple of {input}")));
+        }
+        let samples = x.len() / input;
+        let features = match self.form {
+            LeastSquaresForm::Factors => MatRef::from_row_major_slice(x, samples, input).to_owned(),
+            LeastSquaresForm::Gram => inner_products_with(x, self.train, Side::Input)?,
+        };
+        let coefficients = product(features.as_ref(), self.solver.as_ref());
+        let mut prediction = vec![0.0; samples * output];
+        let mut first = 0;
+        for known in blocks(self.train.indices, output) {
+            let y = read(set, Side::Output, known)?;
+            let part = coefficients.as_ref().subcols(first, known.len());
+            add_combinations(&mut prediction, part, &y, output);
+            first += known.len();
+        }
+        Ok(prediction)
+    }
+
+    /// Its errors when it is rolled out over trajectories: each prediction is the next input.
+    ///
+    /// # Errors
+    /// As [`rollout_of`].
+    pub fn rollout(&self, test: &Dataset, trajectories: &[usize], batch_size: usize) -> Result<Rollout, NnError> {
+        let set = self.train.dataset;
+        let (input, output) = (set.input_shape().len(), set.output_shape().len());
+        if self.train.indices.len() <= input {
+            return rollout_of(|x| self.predict(&x), test, trajectories, batch_size);
+        }
+        // The operator as a matrix is smaller than the samples that it is made of.
+        let identity: Vec<f64> = (0..input * input).map(|i| if i % (input + 1) == 0 { 1.0 } else { 0.0 }).collect();
+        let rows = self.predict(&identity)?;
+        let operator = MatRef::from_row_major_slice(&rows, input, output);
+        let apply = |x: Vec<f64>| {
+            let y = product(MatRef::from_row_major_slice(&x, x.len() / input, input), operator);
+            let rows = y.nrows();
+            Ok((0..rows).flat_map(|i| (0..output).map(|j| y[(i, j)]).collect::<Vec<f64>>()).collect())
+        };
+        rollout_of(apply, test, trajectories, batch_size)
     }
 }
 
@@ -216,20 +249,26 @@ fn by_gram(train: Samples<'_>, tolerance: f64) -> Result<(Mat<f64>, usize), NnEr
     Ok((product(scaled.as_ref(), basis.transpose()), kept.len()))
 }
 
+/// Inner products of vectors, flat, with one side of a list of samples, `[vectors, samples]`, streamed in blocks.
+fn inner_products_with(left: &[f64], right: Samples<'_>, side: Side) -> Result<Mat<f64>, NnError> {
+    let len = right.dataset.shape(side).len();
+    let mut result = Mat::zeros(left.len() / len, right.indices.len());
+    let mut column = 0;
+    for columns in blocks(right.indices, len) {
+        let part = inner_products_of(left, &read(right.dataset, side, columns)?, len);
+        result.as_mut().subcols_mut(column, columns.len()).copy_from(&part);
+        column += columns.len();
+    }
+    Ok(result)
+}
+
 /// Inner products of one side of two lists of samples, `[left, right]`, streamed in blocks.
 fn inner_products(left: Samples<'_>, right: Samples<'_>, side: Side) -> Result<Mat<f64>, NnError> {
-    let len = left.dataset.shape(side).len();
     let mut result = Mat::zeros(left.indices.len(), right.indices.len());
     let mut row = 0;
-    for rows in blocks(left.indices, len) {
-        let a = read(left.dataset, side, rows)?;
-        let mut column = 0;
-        for columns in blocks(right.indices, len) {
-            let b = read(right.dataset, side, columns)?;
-            let part = inner_products_of(&a, &b, len);
-            result.as_mut().submatrix_mut(row, column, rows.len(), columns.len()).copy_from(&part);
-            column += columns.len();
-        }
+    for rows in blocks(left.indices, left.dataset.shape(side).len()) {
+        let part = inner_products_with(&read(left.dataset, side, rows)?, right, side)?;
+        result.as_mut().subrows_mut(row, rows.len()).copy_from(&part);
         row += rows.len();
     }
     Ok(result)

@@ -82,6 +82,21 @@ pub fn save_with(
         let (got, expected) = (format!("{:?}", mask.grid()), format!("{:?}", model.output_shape().grid));
         return Err(NnError::shape("grid of the mask", got, expected));
     }
+    let config = description(model, normalizers, precision, facts)?;
+    let metadata = BTreeMap::from([("format", FORMAT.to_owned()), ("version", VERSION.to_owned()), ("config", config)]);
+    safetensors_file::write(path, &metadata, &tensors(model, precision)?)
+}
+
+/// The configuration, the shapes, the scaling, the float type, the domain and the task as one JSON object: the key `config` of the metadata.
+///
+/// # Errors
+/// When a number has no text in JSON (not finite).
+pub fn description(
+    model: &AnyModel,
+    normalizers: &Normalizers,
+    precision: Precision,
+    facts: &DataFacts,
+) -> Result<String, NnError> {
     let description = Description {
         model: model.config(),
         input: model.input_shape().clone(),
@@ -91,8 +106,15 @@ pub fn save_with(
         mask: facts.mask.as_ref().map(Mask::runs),
         evolution: facts.evolution.clone(),
     };
-    let config = serde_json::to_string(&description).map_err(|e| NnError::file(path, e))?;
-    let metadata = BTreeMap::from([("format", FORMAT.to_owned()), ("version", VERSION.to_owned()), ("config", config)]);
+    let refused = |e: serde_json::Error| NnError::Unsupported { operation: "model to JSON", reason: e.to_string() };
+    serde_json::to_string(&description).map_err(refused)
+}
+
+/// All tensors of the file.
+///
+/// # Errors
+/// When the model is not in `precision`.
+pub fn tensors(model: &AnyModel, precision: Precision) -> Result<Vec<NamedTensor>, NnError> {
     let tensors = match (model, precision) {
         (AnyModel::NeuralHss(model), Precision::F32) => named_tensors::<f32>(model)?,
         (AnyModel::NeuralHss(model), Precision::F64) => named_tensors::<f64>(model)?,
@@ -102,7 +124,7 @@ pub fn save_with(
         let dtype = format!("{:?}", precision.dtype());
         return Err(NnError::shape("float type of the model", format!("{:?}", other.data.dtype()), dtype));
     }
-    safetensors_file::write(path, &metadata, &tensors)
+    Ok(tensors)
 }
 
 /// Reads a model onto `device`.
@@ -137,7 +159,7 @@ pub fn load(path: &Path, device: &Device) -> Result<SavedModel, NnError> {
     Ok(SavedModel { model, normalizers, precision, facts: DataFacts { mask, evolution } })
 }
 
-/// All tensors of the file.
+/// The stacked blocks and the factors of a model of HSS layers.
 fn named_tensors<T: Real + burn::tensor::Element>(model: &NeuralHss) -> Result<Vec<NamedTensor>, NnError> {
     let mut tensors = Vec::new();
     let config = model.config();

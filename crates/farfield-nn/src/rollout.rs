@@ -138,14 +138,24 @@ pub fn rollout<M: Model>(
     batch_size: usize,
     precision: Precision,
 ) -> Result<Rollout, NnError> {
-    let roll = Roll::new(model, normalizers, dataset)?;
-    if indices.is_empty() {
-        return Err(NnError::Empty { what: "rollout" });
-    }
+    crate::metrics::check_shapes(model, dataset)?;
     match precision {
-        Precision::F32 => roll.errors::<f32>(indices, batch_size),
-        Precision::F64 => roll.errors::<f64>(indices, batch_size),
+        Precision::F32 => Roll::<f32>::of_model(model, normalizers, dataset)?.errors(indices, batch_size),
+        Precision::F64 => Roll::<f64>::of_model(model, normalizers, dataset)?.errors(indices, batch_size),
     }
+}
+
+/// As [`rollout`] for any other predictor: `predict` takes whole inputs of the set, flat, sample by sample, and gives their outputs.
+///
+/// # Errors
+/// As [`rollout`], and those of `predict`.
+pub fn rollout_of<'a>(
+    predict: impl Fn(Vec<f64>) -> Result<Vec<f64>, NnError> + 'a,
+    dataset: &'a Dataset,
+    indices: &[usize],
+    batch_size: usize,
+) -> Result<Rollout, NnError> {
+    Roll::new(Box::new(predict), dataset)?.errors(indices, batch_size)
 }
 
 /// The states that a model predicts for one trajectory, and those of the data, both (time, channel, point) with the initial state first.
@@ -170,23 +180,30 @@ pub fn predicted_trajectory<M: Model>(
     trajectory: usize,
     precision: Precision,
 ) -> Result<PredictedTrajectory, NnError> {
-    let roll = Roll::new(model, normalizers, dataset)?;
+    crate::metrics::check_shapes(model, dataset)?;
     match precision {
-        Precision::F32 => roll.states::<f32>(trajectory),
-        Precision::F64 => roll.states::<f64>(trajectory),
+        Precision::F32 => Roll::<f32>::of_model(model, normalizers, dataset)?.states(trajectory),
+        Precision::F64 => Roll::<f64>::of_model(model, normalizers, dataset)?.states(trajectory),
     }
 }
 
-/// A model and the trajectories it is rolled out over.
-struct Roll<'a, M> {
-    model: &'a M,
-    normalizers: &'a Normalizers,
+/// Outputs of whole inputs.
+type Predictor<'a, T> = Box<dyn Fn(Vec<T>) -> Result<Vec<T>, NnError> + 'a>;
+
+/// A predictor and the trajectories it is rolled out over.
+struct Roll<'a, T> {
+    predict: Predictor<'a, T>,
+    dataset: &'a Dataset,
     pairs: &'a TrajectoryPairs,
     mask: Option<&'a Mask>,
 }
 
-impl<'a, M: Model> Roll<'a, M> {
-    fn new(model: &'a M, normalizers: &'a Normalizers, dataset: &'a Dataset) -> Result<Self, NnError> {
+impl<'a, T: Real + burn::tensor::Element> Roll<'a, T> {
+    fn of_model<M: Model>(model: &'a M, normalizers: &'a Normalizers, dataset: &'a Dataset) -> Result<Self, NnError> {
+        Self::new(Box::new(|x| predict(model, normalizers, x)), dataset)
+    }
+
+    fn new(predict: Predictor<'a, T>, dataset: &'a Dataset) -> Result<Self, NnError> {
         let pairs = match dataset.trajectory_pairs() {
             Some(pairs) if pairs.task() == Task::OneStep && pairs.unroll() == 1 => pairs,
             _ => {
@@ -194,8 +211,7 @@ impl<'a, M: Model> Roll<'a, M> {
                 return Err(NnError::Unsupported { operation: "rollout", reason });
             }
         };
-        crate::metrics::check_shapes(model, dataset)?;
-        Ok(Self { model, normalizers, pairs, mask: dataset.mask() })
+        Ok(Self { predict, dataset, pairs, mask: dataset.mask() })
     }
 
     /// Steps of the model over a trajectory.
@@ -209,13 +225,9 @@ impl<'a, M: Model> Roll<'a, M> {
     }
 
     /// Rolls a batch of trajectories out; `take` sees the states after 0, 1, ... steps, one after the other.
-    fn run<T: Real + burn::tensor::Element>(
-        &self,
-        batch: &[usize],
-        mut take: impl FnMut(usize, &[T]) -> Result<(), NnError>,
-    ) -> Result<(), NnError> {
+    fn run(&self, batch: &[usize], mut take: impl FnMut(usize, &[T]) -> Result<(), NnError>) -> Result<(), NnError> {
         let state = self.pairs.trajectories().state_shape().len();
-        let input = self.model.input_shape().len();
+        let input = self.dataset.input_shape().len();
         // Inputs: the state, and channels that do not change.
         let mut x = vec![T::default(); batch.len() * input];
         for (&trajectory, x) in batch.iter().zip(x.chunks_exact_mut(input)) {
@@ -224,10 +236,10 @@ impl<'a, M: Model> Roll<'a, M> {
         let states_of =
             |x: &[T]| -> Vec<T> { x.chunks_exact(input).flat_map(|x| &x[..state]).copied().collect::<Vec<_>>() };
         take(0, &states_of(&x))?;
-        let everywhere = vec![true; self.model.output_shape().points()];
+        let everywhere = vec![true; self.dataset.output_shape().points()];
         let inside = self.mask.map_or(&everywhere[..], Mask::inside);
         for step in 1..=self.steps() {
-            let y = predict(self.model, self.normalizers, x.clone())?;
+            let y = (self.predict)(x.clone())?;
             for (y, x) in y.chunks_exact(state).zip(x.chunks_exact_mut(input)) {
                 for ((x, &y), _) in
                     x[..state].iter_mut().zip(y).zip(inside.iter().cycle()).filter(|(_, inside)| **inside)
@@ -240,11 +252,10 @@ impl<'a, M: Model> Roll<'a, M> {
         Ok(())
     }
 
-    fn errors<T: Real + burn::tensor::Element>(
-        &self,
-        indices: &[usize],
-        batch_size: usize,
-    ) -> Result<Rollout, NnError> {
+    fn errors(&self, indices: &[usize], batch_size: usize) -> Result<Rollout, NnError> {
+        if indices.is_empty() {
+            return Err(NnError::Empty { what: "rollout" });
+        }
         let set = self.pairs.trajectories();
         let (state, stride) = (set.state_shape().len(), self.pairs.time_stride());
         let points = self.mask.map_or(set.state_shape().points(), Mask::count);
@@ -254,7 +265,7 @@ impl<'a, M: Model> Roll<'a, M> {
             let mut errors = vec![(Vec::new(), Vec::new()); batch.len()];
             let mut first: Vec<Vec<T>> = Vec::new();
             let mut exact = vec![T::default(); state];
-            self.run::<T>(batch, |step, states| {
+            self.run(batch, |step, states| {
                 if step == 0 {
                     first = states.chunks_exact(state).map(counted).collect();
                     return Ok(());
@@ -282,11 +293,11 @@ impl<'a, M: Model> Roll<'a, M> {
         })
     }
 
-    fn states<T: Real + burn::tensor::Element>(&self, trajectory: usize) -> Result<PredictedTrajectory, NnError> {
+    fn states(&self, trajectory: usize) -> Result<PredictedTrajectory, NnError> {
         let set = self.pairs.trajectories();
         let (mut exact, mut predicted) = (Vec::new(), Vec::new());
         let mut state = vec![0.0f64; set.state_shape().len()];
-        self.run::<T>(&[trajectory], |step, states| {
+        self.run(&[trajectory], |step, states| {
             set.read_state(trajectory, step * self.pairs.time_stride(), &mut state)?;
             exact.extend_from_slice(&state);
             predicted.extend(states.iter().map(|v| v.to_f64()));

@@ -28,6 +28,15 @@ pub(crate) struct Contents {
 /// # Errors
 /// What the operating system refused.
 pub(crate) fn write(path: &Path, metadata: &BTreeMap<&str, String>, tensors: &[NamedTensor]) -> Result<(), NnError> {
+    with_pieces(metadata, tensors, |pieces| replace_file(path, pieces)).map_err(NnError::io(path, "write"))
+}
+
+/// Hands over the bytes of a file in pieces, one after the other.
+pub(crate) fn with_pieces<T>(
+    metadata: &BTreeMap<&str, String>,
+    tensors: &[NamedTensor],
+    take: impl FnOnce(&[&[u8]]) -> T,
+) -> T {
     let mut sorted: Vec<&NamedTensor> = tensors.iter().collect();
     sorted.sort_by(|a, b| a.name.cmp(&b.name));
     let mut header = BTreeMap::from([("__metadata__".to_owned(), json!(metadata))]);
@@ -44,7 +53,7 @@ pub(crate) fn write(path: &Path, metadata: &BTreeMap<&str, String>, tensors: &[N
     let length = (header.len() as u64).to_le_bytes();
     let mut pieces: Vec<&[u8]> = vec![&length, &header];
     pieces.extend(sorted.iter().map(|tensor| tensor.data.as_bytes()));
-    replace_file(path, &pieces).map_err(NnError::io(path, "write"))
+    take(&pieces)
 }
 
 /// Reads a file. Memory is taken for the bytes that are there, whatever its header claims.

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use farfield_data::{Dataset, FieldShape, Mask, Normalization, Normalizer, OpenOptions, Task, Trajectories};
+use farfield_nn::baselines::LinearLeastSquares;
 use farfield_nn::config::Precision;
 use farfield_nn::parameters::export;
 use farfield_nn::{
@@ -133,4 +134,35 @@ fn a_rollout_feeds_predictions_back() {
     let pairs = Dataset::from_arrays("pairs", vec![1.0; 10], &[2, 5], vec![1.0; 10], &[2, 5], &OpenOptions::default());
     let refused = rollout(&model(1.0), &normalizers, &pairs.unwrap(), &[0], 1, Precision::F64).unwrap_err();
     assert!(refused.to_string().contains("one-step"), "{refused}");
+}
+
+#[test]
+fn least_squares_rolls_a_linear_evolution_out() {
+    // u <- A u: a rotation of two numbers and the decay of a third.
+    let (c, s) = (0.8, 0.6);
+    let step = |u: [f64; 3]| [c * u[0] - s * u[1], s * u[0] + c * u[1], 0.7 * u[2]];
+    let (count, steps) = (4, 6);
+    let mut states = Vec::new();
+    for i in 0..count {
+        let mut u = [1.0 + i as f64, (2.1 * i as f64).cos(), 0.5 - i as f64];
+        for _ in 0..steps {
+            states.extend(u);
+            u = step(u);
+        }
+    }
+    let times: Vec<f64> = (0..steps).map(|t| t as f64).collect();
+    let set = Arc::new(Trajectories::from_arrays("linear", states, &[count, steps, 1, 3], &times, &[]).unwrap());
+    for residual in [false, true] {
+        let options = OpenOptions { task: Some(Task::OneStep), residual, ..OpenOptions::default() };
+        let data = Dataset::from_trajectories(set.clone(), &options).unwrap();
+        // All pairs, by the matrix; three pairs that span everything, by their combinations; two, which do not span.
+        let roll = |pairs: &[usize]| {
+            let fit = LinearLeastSquares::fit(Samples { dataset: &data, indices: pairs }).unwrap();
+            fit.rollout(&data, &[0, 1, 2, 3], 3).unwrap().model.relative_l2
+        };
+        let all: Vec<usize> = (0..data.len()).collect();
+        assert!(roll(&all) < 1e-13, "{}", roll(&all));
+        assert!(roll(&[0, 5, 10]) < 1e-13, "{}", roll(&[0, 5, 10]));
+        assert!(roll(&[0, 1]) > 1e-2, "{}", roll(&[0, 1]));
+    }
 }

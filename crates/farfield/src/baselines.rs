@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::Result;
-use farfield_nn::baselines::{LinearLeastSquares, MeanPredictor};
+use farfield_nn::baselines::{FACTOR_ENTRIES, FACTOR_SIDE, LinearLeastSquares, MeanPredictor};
 use farfield_nn::block_least_squares::BlockLeastSquares;
 use farfield_nn::{Evaluation, ModelConfig, NnError, Samples};
 
 use crate::results::Comparator;
+use crate::rollout_table::rolled_trajectories;
 use crate::run_config::RunConfig;
 use crate::sets::Sets;
 
 /// Samples for least squares, at most, when there are as many unknowns: its cost grows with the cube.
-const LEAST_SQUARES_SAMPLES: usize = 1024;
+const LEAST_SQUARES_SAMPLES: usize = FACTOR_SIDE;
 
 /// Mean predictor (`mean`), minimum-norm linear least squares (`linear`) and, on 1D fields, least squares leaf by leaf
 /// (`block_diagonal`), fitted on the training set.
@@ -28,11 +29,8 @@ pub fn all(config: &RunConfig, sets: &Sets) -> Result<BTreeMap<String, Comparato
     comparators.insert("mean".to_owned(), entry);
 
     let start = Instant::now();
-    let used = if unknowns > LEAST_SQUARES_SAMPLES {
-        train.indices.len().min(LEAST_SQUARES_SAMPLES)
-    } else {
-        train.indices.len()
-    };
+    let most = if unknowns > LEAST_SQUARES_SAMPLES { LEAST_SQUARES_SAMPLES } else { FACTOR_ENTRIES / unknowns };
+    let used = train.indices.len().min(most);
     let some = Samples { dataset: train.dataset, indices: &train.indices[..used] };
     match LinearLeastSquares::fit(some) {
         Ok(fit) => {
@@ -40,7 +38,11 @@ pub fn all(config: &RunConfig, sets: &Sets) -> Result<BTreeMap<String, Comparato
             if used < train.indices.len() {
                 name.push_str(&format!(" ({used} of the samples)"));
             }
-            let entry = comparator(name, None, sets, start, |s| fit.evaluate(s))?;
+            let mut entry = comparator(name, None, sets, start, |s| fit.evaluate(s))?;
+            if let Some(trajectories) = rolled_trajectories(sets.test.samples()) {
+                let rolled_out = fit.rollout(&sets.test.dataset, &trajectories, trajectories.len())?;
+                entry.rollout = Some(rolled_out.model);
+            }
             comparators.insert("linear".to_owned(), entry);
         }
         Err(NnError::Unsupported { operation, reason }) => tracing::warn!("{operation}: {reason}"),

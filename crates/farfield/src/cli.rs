@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
-use crate::command::{bench, data, eval, matrix, predict, recover, reproduce, train};
+use crate::command::{bench, data, eval, export, matrix, predict, recover, reproduce, train};
 use crate::failure::bad_input;
 
 /// Operators whose far field is low-rank: learn them from data, keep them, apply them.
@@ -26,6 +26,8 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Apply a trained run to inputs.
     Predict(predict::PredictArgs),
+    /// Write a trained model as npz, safetensors or ONNX for other programs.
+    Export(export::ExportArgs),
     /// Generate data sets and look into files.
     #[command(subcommand)]
     Data(data::DataCommand),
@@ -55,6 +57,7 @@ impl Cli {
             Command::Train(args) => train::run(&args),
             Command::Eval(args) => eval::run(&args),
             Command::Predict(args) => predict::run(&args),
+            Command::Export(args) => export::run(&args),
             Command::Data(command) => data::run(&command),
             Command::Matrix(command) => matrix::run(&command),
             Command::Recover(args) => recover::run(&args),

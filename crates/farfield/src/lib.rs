@@ -32,3 +32,4 @@ pub mod run_dir;
 pub mod run_report;
 pub mod saved_run;
 pub mod sets;
+pub mod speed;

@@ -13,12 +13,17 @@ use crate::failure::bad_input;
 
 /// Loads a model, on the CPU. `path` is a run directory or a model file.
 pub fn open(path: &Path) -> Result<SavedModel> {
-    let file: PathBuf = if path.is_dir() { path.join("model.safetensors") } else { path.to_owned() };
+    let file = model_file(path);
     if !file.exists() {
         let why = if path.is_dir() { "the run has no model.safetensors: it was not finished" } else { "no such file" };
         return Err(bad_input(format!("{}: {why}", path.display())));
     }
     Ok(load(&file, &Device::flex())?)
+}
+
+/// The file of the model that `path` means.
+pub fn model_file(path: &Path) -> PathBuf {
+    if path.is_dir() { path.join("model.safetensors") } else { path.to_owned() }
 }
 
 /// Outputs for flat inputs, sample by sample, computed in the precision of the model, `batch` samples at a time.

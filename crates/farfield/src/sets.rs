@@ -1,7 +1,7 @@
 //! The data sets of a run: generated for a built-in problem, or split off the user's file.
 
 use anyhow::Result;
-use farfield_data::{DType, Dataset, OpenOptions, Split};
+use farfield_data::{DType, Dataset, FieldShape, OpenOptions, Split};
 use farfield_nn::Samples;
 use farfield_nn::config::Precision;
 use farfield_pde::{Family, Problem, Stream, evolution, evolutions, problem};
@@ -60,7 +60,7 @@ impl Sets {
     }
 
     fn of_problem(request: &ProblemConfig, config: &RunConfig, quiet: bool) -> Result<Self> {
-        if evolutions().iter().any(|(name, _)| *name == request.name) {
+        if is_evolution(request) {
             return Self::of_evolution(request, config, quiet);
         }
         let problem = problem(&request.name, &request.options)?;
@@ -175,6 +175,30 @@ impl Sets {
             notes: Vec::new(),
         })
     }
+}
+
+/// Whether a problem is an evolution equation: its samples are trajectories.
+pub fn is_evolution(config: &ProblemConfig) -> bool {
+    evolutions().iter().any(|(name, _)| *name == config.name)
+}
+
+/// Shapes of the inputs and outputs of a built-in problem, as a model sees them.
+///
+/// # Errors
+/// A problem that there is not, or options that it cannot have.
+pub fn shapes_of(config: &ProblemConfig) -> Result<(FieldShape, FieldShape)> {
+    let (channels, grid) = match is_evolution(config) {
+        true => {
+            let evolution = evolution(&config.name, &config.options)?;
+            let fields = evolution.fields().len();
+            ((fields + evolution.scalars().len(), fields), evolution.grid())
+        }
+        false => {
+            let problem = problem(&config.name, &config.options)?;
+            (problem.channels(), problem.grid())
+        }
+    };
+    Ok((FieldShape::new(channels.0, &grid), FieldShape::new(channels.1, &grid)))
 }
 
 /// Title and facts of a problem, for people.

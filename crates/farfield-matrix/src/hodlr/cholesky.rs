@@ -18,7 +18,7 @@ use faer::{Mat, MatMut, Par};
 use rayon::prelude::*;
 
 use super::apply::{child_rows, for_children};
-use super::factor::side_by_side;
+use super::factor::{leaves_first, side_by_side};
 use super::{Hodlr, Node, pair, root_sum_of_squares};
 use crate::dense_factor::DenseCholesky;
 use crate::error::MatrixError;
@@ -69,19 +69,11 @@ impl<T: Scalar> Hodlr<T> {
             let place = format!("it is not symmetric: ||A - A^T|| = {asymmetry:.3e}, ||A|| = {norm:.3e}");
             return Err(MatrixError::NotPositiveDefinite { what, place });
         }
-        let mut factor = HodlrCholesky { hodlr: self.clone(), nodes: Vec::new() };
-        let mut nodes: Vec<Option<Factor<T>>> = (0..self.nodes.len()).map(|_| None).collect();
-        for level in (0..=self.tree.depth()).rev() {
-            let level = self.tree.level(level);
-            let done = &nodes;
-            let factors: Vec<_> = level.clone().into_par_iter().map(|c| self.cholesky_cluster(c, done)).collect();
-            for (c, cluster) in level.zip(factors) {
-                let not = || MatrixError::NotPositiveDefinite { what, place: self.describe(c) };
-                nodes[c] = Some(cluster.ok_or_else(not)?);
-            }
-        }
-        factor.nodes = nodes.into_iter().flatten().collect();
-        Ok(factor)
+        let nodes = leaves_first(&self.tree, |c, done| {
+            let not = || MatrixError::NotPositiveDefinite { what, place: self.describe(c) };
+            self.cholesky_cluster(c, done).ok_or_else(not)
+        })?;
+        Ok(HodlrCholesky { hodlr: self.clone(), nodes })
     }
 
     fn cholesky_cluster(&self, c: usize, done: &[Option<Factor<T>>]) -> Option<Factor<T>> {

@@ -1,30 +1,20 @@
 //! Factorisation of a HODLR matrix: solves, inverse, log-determinant.
 //!
-//! A cluster with children `1 .. k` is a block-diagonal matrix plus a low-rank one, `A = D + U Z` with `D = diag(A_1, ..., A_k)`,
-//! `U = diag(U_1, ..., U_k)`, `U_i` the factors `U_ij` of all its blocks side by side, and rows `(i, j)` of `Z` equal to `V_ij^T` in the
-//! columns of child `j`. With `W = D^{-1} U`, computed by the factors of the children,
-//!
-//! ```text
-//! A = D (I + W Z),   A^{-1} = (I - W K^{-1} Z) D^{-1},   K = I + Z W,   det A = det A_1 ... det A_k det K
-//! ```
-//!
-//! (Woodbury). `K` has the order of the sum of the ranks and gets a pivoted LU, as do the leaves. Cost: `O(n m^2 + n (r log n)^2)`; a
-//! solve `O(n (m + r log n))` a vector.
+//! Factors by the Woodbury formula (`woodbury.rs`) where all that appears on the way is moderate, as for most well conditioned matrices; two-sided
+//! ones (`two_sided.rs`), at two to four times the cost, where it is not. Rounding errors are those of a dense factorisation either way,
+//! and log-determinants as accurate.
 //!
 //! Every diagonal block of the tree must be invertible, not only `A`: that of `[0 1; 1 0]` with leaves of one index is not, and is reported
 //! as singular. Where they are much worse conditioned than `A`, the first solution is poor; [`HodlrFactorization::solve`]
 //! therefore looks at its residual and refines.
-//!
-//! Ambikasaran & Darve, J. Sci. Comput. 57 (2013), section 4.
 
 use faer::{Mat, MatMut};
 use rayon::prelude::*;
 
-use super::apply::{child_rows, for_children};
-use super::{Hodlr, Node, pair, pairs};
-use crate::dense_factor::{DenseLu, rounding_floors};
+use super::woodbury::Failure;
+use super::{Hodlr, two_sided, woodbury};
+use crate::cluster_tree::ClusterTree;
 use crate::error::MatrixError;
-use crate::linalg::add_product;
 use crate::log_determinant::LogDeterminant;
 use crate::matrix::Matrix;
 use crate::operator::{LinearOperator, check_rows};
@@ -34,15 +24,15 @@ use crate::scalar::Scalar;
 #[derive(Clone)]
 pub struct HodlrFactorization<T> {
     hodlr: Hodlr<T>,
-    nodes: Vec<Factor<T>>,
+    factors: Factors<T>,
     norm: f64,
 }
 
+/// One a cluster.
 #[derive(Clone)]
-enum Factor<T> {
-    Leaf(DenseLu<T>),
-    /// `W` of every child, and the factors of `K`.
-    Split(Vec<Mat<T>>, DenseLu<T>),
+enum Factors<T> {
+    Woodbury(Vec<woodbury::Factor<T>>),
+    TwoSided(Vec<two_sided::Factor<T>>),
 }
 
 /// Steps of iterative refinement at most.
@@ -54,52 +44,20 @@ impl<T: Scalar> Hodlr<T> {
     /// # Errors
     /// [`MatrixError::Singular`] with the cluster whose diagonal block is singular to working precision.
     pub fn factor(&self) -> Result<HodlrFactorization<T>, MatrixError> {
-        let tree = &self.tree;
-        let mut nodes: Vec<Option<Factor<T>>> = (0..tree.clusters().len()).map(|_| None).collect();
-        for level in (0..=tree.depth()).rev() {
-            let level = tree.level(level);
-            let done = &nodes;
-            let factors: Vec<_> = level.clone().into_par_iter().map(|c| self.factor_cluster(c, done)).collect();
-            for (c, factor) in level.zip(factors) {
-                nodes[c] = Some(factor?);
+        let factors = match leaves_first(&self.tree, |c, done| self.factor_woodbury(c, done)) {
+            Ok(factors) => Factors::Woodbury(factors),
+            Err(Failure::Singular(error)) => return Err(error),
+            Err(Failure::Growth) => {
+                Factors::TwoSided(leaves_first(&self.tree, |c, done| self.factor_two_sided(c, done))?)
             }
-        }
-        let nodes = nodes.into_iter().flatten().collect();
-        Ok(HodlrFactorization { hodlr: self.clone(), nodes, norm: self.norm_frobenius() })
+        };
+        Ok(HodlrFactorization { hodlr: self.clone(), factors, norm: self.norm_frobenius() })
     }
 
-    fn factor_cluster(&self, c: usize, done: &[Option<Factor<T>>]) -> Result<Factor<T>, MatrixError> {
-        let cluster = self.tree.cluster(c);
-        let singular = |what: &str, column: usize| MatrixError::Singular {
-            what: "HODLR factorisation",
-            place: format!("{what} {column} of {}", self.describe(c)),
-        };
-        let blocks = match &self.nodes[c] {
-            Node::Leaf(d) => {
-                return pivoted(d.clone()).map(Factor::Leaf).map_err(|column| singular("column", column));
-            }
-            Node::Split(blocks) => blocks,
-        };
-        let k = cluster.children.len();
-        let w: Vec<Mat<T>> = (0..k)
-            .into_par_iter()
-            .map(|i| {
-                let factors: Vec<_> = (0..k).filter(|&j| j != i).map(|j| &blocks[pair(k, i, j)].u).collect();
-                let rows = self.tree.cluster(cluster.children.start + i).len();
-                let mut w = side_by_side(rows, &factors);
-                solve_cluster(self, &|c| done[c].as_ref(), cluster.children.start + i, w.as_mut(), false);
-                w
-            })
-            .collect();
-        // Row (i, j) of K meets, through V_ij, what W_j has for all pairs (j, l).
-        let starts = starts(blocks);
-        let mut small = Mat::<T>::identity(starts[blocks.len()], starts[blocks.len()]);
-        for (b, (_, j)) in pairs(k).enumerate() {
-            let col = if k > 1 { starts[j * (k - 1)] } else { 0 };
-            let out = small.as_mut().submatrix_mut(starts[b], col, blocks[b].rank(), w[j].ncols());
-            add_product(out, T::ONE, blocks[b].v.transpose(), w[j].as_ref());
-        }
-        Ok(Factor::Split(w, pivoted(small).map_err(|column| singular("coupling", column))?))
+    /// The error of a diagonal block that is singular.
+    pub(super) fn singular(&self, c: usize, what: &str, column: usize) -> MatrixError {
+        let place = format!("{what} {column} of {}", self.describe(c));
+        MatrixError::Singular { what: "HODLR factorisation", place }
     }
 
     /// A cluster as an error message names it.
@@ -136,23 +94,22 @@ impl<T: Scalar> HodlrFactorization<T> {
         self.refined(b, true)
     }
 
-    /// `log |det A|` and the sign, as the sum over the pivots of all factors. Rounding errors grow with `||W||` of the module comment: at a condition
-    /// number of 1e10 it may lose three digits more than a dense LU. [`Hodlr::cholesky`] and [`HssUlv`](crate::HssUlv) do not.
+    /// `log |det A|` and the sign, as the sum over the pivots of all factors.
     pub fn log_determinant(&self) -> LogDeterminant {
-        let of_node = |node: &Factor<T>| {
-            let (Factor::Leaf(lu) | Factor::Split(_, lu)) = node;
-            lu.log_determinant()
-        };
-        self.nodes.iter().map(of_node).fold(LogDeterminant::signed(false), LogDeterminant::times)
+        let one = LogDeterminant::signed(false);
+        match &self.factors {
+            Factors::Woodbury(nodes) => nodes.iter().fold(one, |all, node| all.times(node.log_determinant())),
+            Factors::TwoSided(nodes) => nodes.iter().fold(one, |all, node| all.times(node.log_determinant())),
+        }
     }
 
     /// Bytes of the factors, the matrix itself not counted.
     pub fn memory_bytes(&self) -> usize {
-        let numbers = |node: &Factor<T>| match node {
-            Factor::Leaf(lu) => lu.stored(),
-            Factor::Split(w, lu) => lu.stored() + w.iter().map(|w| w.nrows() * w.ncols()).sum::<usize>(),
+        let numbers: usize = match &self.factors {
+            Factors::Woodbury(nodes) => nodes.iter().map(woodbury::Factor::stored).sum(),
+            Factors::TwoSided(nodes) => nodes.iter().map(two_sided::Factor::stored).sum(),
         };
-        self.nodes.iter().map(numbers).sum::<usize>() * size_of::<T>()
+        numbers * size_of::<T>()
     }
 
     fn refined(&self, b: &Matrix<T>, transposed: bool) -> Result<Matrix<T>, MatrixError> {
@@ -192,7 +149,10 @@ impl<T: Scalar> HodlrFactorization<T> {
     }
 
     fn solve_inside(&self, b: MatMut<T>, transposed: bool) {
-        solve_cluster(&self.hodlr, &|c| self.nodes.get(c), 0, b, transposed);
+        match &self.factors {
+            Factors::Woodbury(nodes) => woodbury::solve_cluster(&self.hodlr, &|c| nodes.get(c), 0, b, transposed),
+            Factors::TwoSided(nodes) => two_sided::solve(&self.hodlr, &|c| nodes.get(c), 0, b, transposed),
+        }
     }
 }
 
@@ -227,79 +187,21 @@ impl<T: Scalar> LinearOperator<T> for HodlrFactorization<T> {
     }
 }
 
-/// The factors, or the column whose pivot is zero to working precision.
-fn pivoted<T: Scalar>(a: Mat<T>) -> Result<DenseLu<T>, usize> {
-    let floors = rounding_floors(a.as_ref());
-    DenseLu::new(a, |j| floors[j]).map_err(|(column, _)| column)
-}
-
-/// `b` becomes `A_cc^{-1} b` for the diagonal block of a cluster, or with the transposes.
-fn solve_cluster<'a, T: Scalar + 'a>(
-    hodlr: &Hodlr<T>,
-    factors: &(impl Fn(usize) -> Option<&'a Factor<T>> + Sync),
-    c: usize,
-    mut b: MatMut<T>,
-    transposed: bool,
-) {
-    match (factors(c), &hodlr.nodes[c]) {
-        (Some(Factor::Leaf(lu)), _) if transposed => lu.solve_transpose(b),
-        (Some(Factor::Leaf(lu)), _) => lu.solve(b),
-        (Some(Factor::Split(w, lu)), Node::Split(blocks)) => {
-            let cluster = hodlr.tree.cluster(c);
-            let (k, starts) = (cluster.children.len(), starts(blocks));
-            let mut z = Mat::zeros(starts[blocks.len()], b.ncols());
-            let children = |b: MatMut<T>| {
-                for_children(&hodlr.tree, cluster, b, |i, part| {
-                    solve_cluster(hodlr, factors, cluster.children.start + i, part, transposed);
-                });
-            };
-            let minus_one = T::ZERO - T::ONE;
-            if transposed {
-                // A^{-T} = D^{-T} (I - Z^T K^{-T} W^T).
-                for j in (0..k).filter(|_| k > 1) {
-                    let rows = z.as_mut().subrows_mut(starts[j * (k - 1)], w[j].ncols());
-                    add_product(rows, T::ONE, w[j].transpose(), child_rows(&hodlr.tree, cluster, j, b.as_ref()));
-                }
-                lu.solve_transpose(z.as_mut());
-                for_children(&hodlr.tree, cluster, b.as_mut(), |j, mut part| {
-                    for i in (0..k).filter(|&i| i != j) {
-                        let at = pair(k, i, j);
-                        let z = z.as_ref().subrows(starts[at], blocks[at].rank());
-                        add_product(part.as_mut(), minus_one, blocks[at].v.as_ref(), z);
-                    }
-                });
-                children(b);
-            } else {
-                children(b.as_mut());
-                for (at, (_, j)) in pairs(k).enumerate() {
-                    let rows = z.as_mut().subrows_mut(starts[at], blocks[at].rank());
-                    add_product(
-                        rows,
-                        T::ONE,
-                        blocks[at].v.transpose(),
-                        child_rows(&hodlr.tree, cluster, j, b.as_ref()),
-                    );
-                }
-                lu.solve(z.as_mut());
-                for_children(&hodlr.tree, cluster, b, |i, part| {
-                    if k > 1 {
-                        let z = z.as_ref().subrows(starts[i * (k - 1)], w[i].ncols());
-                        add_product(part, minus_one, w[i].as_ref(), z);
-                    }
-                });
-            }
+/// `factor` of every cluster, each with those of the level below at hand.
+pub(super) fn leaves_first<F: Send + Sync, E: Send>(
+    tree: &ClusterTree,
+    factor: impl Fn(usize, &[Option<F>]) -> Result<F, E> + Sync,
+) -> Result<Vec<F>, E> {
+    let mut nodes: Vec<Option<F>> = (0..tree.clusters().len()).map(|_| None).collect();
+    for level in (0..=tree.depth()).rev() {
+        let level = tree.level(level);
+        let done = &nodes;
+        let factors: Vec<_> = level.clone().into_par_iter().map(|c| factor(c, done)).collect();
+        for (c, factor) in level.zip(factors) {
+            nodes[c] = Some(factor?);
         }
-        _ => unreachable!("a cluster is factored after its children"),
     }
-}
-
-/// Where the coefficients of each block begin among those of all blocks of a cluster, and their number.
-fn starts<T: Scalar>(blocks: &[crate::low_rank::LowRank<T>]) -> Vec<usize> {
-    let mut starts = vec![0];
-    for block in blocks {
-        starts.push(starts[starts.len() - 1] + block.rank());
-    }
-    starts
+    Ok(nodes.into_iter().flatten().collect())
 }
 
 /// `[a, b, ...]`.
@@ -311,4 +213,70 @@ pub(super) fn side_by_side<T: Scalar>(rows: usize, parts: &[&Mat<T>]) -> Mat<T> 
         col += part.ncols();
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+    use crate::accuracy::Accuracy;
+    use crate::cluster_tree::Nested;
+    use crate::random::gaussian;
+
+    /// A tree of three, one, two and no children, with an empty leaf.
+    fn uneven() -> ClusterTree {
+        let leaf = |range: std::ops::Range<usize>| Nested::Leaf(range.collect());
+        let right = vec![Nested::Split(vec![leaf(20..33)]), leaf(33..36), Nested::Leaf(vec![]), leaf(36..60)];
+        let nested = Nested::Split(vec![Nested::Split(vec![leaf(0..12), leaf(12..20)]), Nested::Split(right)]);
+        ClusterTree::from_nested(&nested).unwrap()
+    }
+
+    /// Both kinds of factors of one matrix.
+    fn both<T: Scalar>(hodlr: &Hodlr<T>) -> [HodlrFactorization<T>; 2] {
+        let woodbury = leaves_first(&hodlr.tree, |c, done| hodlr.factor_woodbury(c, done)).ok().unwrap();
+        let two_sided = leaves_first(&hodlr.tree, |c, done| hodlr.factor_two_sided(c, done)).unwrap();
+        [Factors::Woodbury(woodbury), Factors::TwoSided(two_sided)].map(|factors| HodlrFactorization {
+            hodlr: hodlr.clone(),
+            factors,
+            norm: hodlr.norm_frobenius(),
+        })
+    }
+
+    fn agree<T: Scalar>(accuracy: f64) {
+        let mut random = ChaCha8Rng::seed_from_u64(3);
+        let (noise, b) = (gaussian::<T>(60, 60, &mut random), gaussian::<T>(60, 2, &mut random));
+        // Blocks of full rank and of small rank, not symmetric, a determinant of either sign.
+        for (rough, sign) in [(0.0, 1.0), (0.01, 1.0), (0.01, -1.0)] {
+            let a = Matrix::from_fn(60, 60, |i, j| {
+                let smooth = 1.0 / (1.0 + (i as f64 - 1.3 * j as f64).powi(2));
+                let diagonal = if i == j { if i == 7 { 3.0 * sign } else { 3.0 } } else { 0.0 };
+                T::from_f64(smooth + diagonal) + T::from_f64(rough) * noise[(i, j)]
+            });
+            let hodlr = Hodlr::from_dense(&a, uneven(), Accuracy::relative(10.0 * T::EPSILON).unwrap()).unwrap().0;
+            let [one, two] = both(&hodlr);
+            let (x, y) = (one.log_determinant(), two.log_determinant());
+            assert!(x.sign == y.sign && (x.ln_abs - y.ln_abs).abs() <= accuracy * x.ln_abs.abs(), "{x:?} {y:?}");
+            let pairs = [
+                (one.apply(&b).unwrap(), two.apply(&b).unwrap(), false),
+                (one.apply_transpose(&b).unwrap(), two.apply_transpose(&b).unwrap(), true),
+                (one.solve(&b).unwrap(), two.solve(&b).unwrap(), false),
+                (one.solve_transpose(&b).unwrap(), two.solve_transpose(&b).unwrap(), true),
+            ];
+            for (x, y, transposed) in pairs {
+                for x in [x, y] {
+                    let product = if transposed { hodlr.apply_transpose(&x) } else { hodlr.apply(&x) }.unwrap();
+                    let residual = Matrix(&product.0 - &b.0).norm_frobenius();
+                    assert!(residual <= accuracy * b.norm_frobenius(), "{residual:e}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn both_kinds_of_factors_agree_in_both_precisions() {
+        agree::<f64>(1e-13);
+        agree::<f32>(1e-5);
+    }
 }

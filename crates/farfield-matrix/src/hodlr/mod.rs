@@ -37,6 +37,8 @@ mod norm;
 mod peeling;
 mod transpose;
 mod truncation;
+mod two_sided;
+mod woodbury;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};

@@ -258,8 +258,8 @@ fn solves_have_backward_errors_of_rounding() {
 }
 
 #[test]
-fn refinement_repairs_solves_through_ill_scaled_diagonal_blocks() {
-    // [ e R1, I; I, e R2 ]: the condition number is near 1, the coefficients on the way are of size 1/e.
+fn solves_through_ill_scaled_diagonal_blocks() {
+    // [ e R1, I; I, e R2 ]: the condition number is near 1, that of the diagonal blocks not, and the coefficients on the way are of size 1/e.
     let n = 64;
     for e in [1e-4, 1e-8, 1e-10] {
         let noise = random(n, n, 6);
@@ -274,7 +274,7 @@ fn refinement_repairs_solves_through_ill_scaled_diagonal_blocks() {
         let dense = h.to_dense();
         let raw = backward_error(&dense, &factor.apply(&b).unwrap(), &b);
         let refined = backward_error(&dense, &factor.solve(&b).unwrap(), &b);
-        assert!(refined <= 1e-15 && raw > 100.0 * refined, "{e}: {raw:e} {refined:e}");
+        assert!(refined <= 1e-15 && raw <= 1e-13, "{e}: {raw:e} {refined:e}");
         let transposed = backward_error(&dense.transpose(), &factor.solve_transpose(&b).unwrap(), &b);
         assert!(transposed <= 1e-15, "{e}: {transposed:e}");
     }

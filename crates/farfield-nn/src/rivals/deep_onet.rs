@@ -116,6 +116,16 @@ impl DeepOnet {
     pub fn config(&self) -> &DeepOnetConfig {
         &self.config
     }
+
+    /// Values of the trunk at the points of the output, `[width, points]`.
+    pub(crate) fn trunk_values(&self) -> Tensor<2> {
+        self.trunk(self.coordinates.clone())
+    }
+
+    /// The trunk at the coordinates `[axes, 1, points]`: `[width, points]`.
+    fn trunk(&self, coordinates: Tensor<3>) -> Tensor<2> {
+        self.trunk.iter().fold(coordinates, |z, layer| gelu(layer.forward(z))).squeeze_dim(1)
+    }
 }
 
 impl Model for DeepOnet {
@@ -130,14 +140,13 @@ impl Model for DeepOnet {
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let [batch, channels, points] = x.dims();
         let (w, out) = (self.config.hidden_channels, self.output.channels);
-        let coordinates = beside(&self.coordinates, &x);
-        let trunk = self.trunk.iter().fold(coordinates, |z, layer| gelu(layer.forward(z)));
+        let trunk = self.trunk(beside(&self.coordinates, &x));
         let mut z = x.reshape([batch, channels * points]).swap_dims(0, 1).unsqueeze_dim::<3>(2);
         for (l, layer) in self.branch.iter().enumerate() {
             z = layer.forward(if l == 0 { z } else { gelu(z) });
         }
         let terms = z.reshape([w, out * batch]).swap_dims(0, 1);
-        let product = terms.matmul(trunk.reshape([w, self.output.points()]));
+        let product = terms.matmul(trunk);
         exchanged(product.reshape([out, batch, self.output.points()])) + self.bias.val().reshape([1, out, 1])
     }
 }

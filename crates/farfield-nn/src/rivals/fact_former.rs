@@ -169,16 +169,24 @@ impl FactFormer {
     }
 }
 
-/// Cosines and sines for `c / 2` pairs of channels at `n` places from 0 to 1.
-fn rotation(n: usize, c: usize, device: &Device, dtype: DType) -> [Tensor<3>; 2] {
+/// Cosines and sines for `c / 2` pairs of channels at `n` places from 0 to 1, `[c/2, n]`.
+pub(crate) fn rotation_values(n: usize, c: usize) -> [Vec<f64>; 2] {
     let pairs = c / 2;
     let angle = |k: usize| {
         let (pair, i) = (k / n, k % n);
         let place = i as f64 / (n.max(2) - 1) as f64;
         place * std::f64::consts::TAU * PERIODS.powf(1.0 - 2.0 * pair as f64 / c as f64)
     };
-    [f64::cos, f64::sin].map(|f| constant([1, pairs, n], (0..pairs * n).map(|k| f(angle(k))).collect(), device, dtype))
+    [f64::cos, f64::sin].map(|f| (0..pairs * n).map(|k| f(angle(k))).collect())
 }
+
+/// The same as tensors `[1, c/2, n]`.
+fn rotation(n: usize, c: usize, device: &Device, dtype: DType) -> [Tensor<3>; 2] {
+    rotation_values(n, c).map(|values| constant([1, c / 2, n], values, device, dtype))
+}
+
+/// What is added to variances before they divide.
+pub(crate) const VARIANCE_FLOOR: f64 = 1e-5;
 
 /// Mean 0 and variance 1 over the channels of each group, at every point.
 fn normalized(x: Tensor<3>, groups: usize) -> Tensor<3> {
@@ -186,7 +194,7 @@ fn normalized(x: Tensor<3>, groups: usize) -> Tensor<3> {
     let x = x.reshape([groups, channels / groups, batch * points]);
     let centred = x.clone() - x.mean_dim(1);
     let variance = (centred.clone() * centred.clone()).mean_dim(1);
-    (centred / (variance + 1e-5).sqrt()).reshape([channels, batch, points])
+    (centred / (variance + VARIANCE_FLOOR).sqrt()).reshape([channels, batch, points])
 }
 
 impl AxisKernel {

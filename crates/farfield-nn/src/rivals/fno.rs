@@ -91,7 +91,7 @@ impl Default for FnoConfig {
 
 impl FnoConfig {
     /// Frequencies kept along each axis of a grid (padding included).
-    fn frequencies(&self, grid: &[usize]) -> Result<Vec<Vec<i64>>, NnError> {
+    pub(crate) fn frequencies(&self, grid: &[usize]) -> Result<Vec<Vec<i64>>, NnError> {
         let counts = match &self.n_modes {
             Modes::Same(m) => vec![*m; grid.len()],
             Modes::Each(counts) => counts.clone(),
@@ -137,7 +137,8 @@ impl FnoConfig {
         Ok(())
     }
 
-    fn padded(&self, grid: &[usize]) -> Vec<usize> {
+    /// The grid with the padding.
+    pub(crate) fn padded(&self, grid: &[usize]) -> Vec<usize> {
         grid.iter().map(|n| n + self.padding).collect()
     }
 

@@ -175,6 +175,30 @@ impl GreenLearning {
     pub fn config(&self) -> &GreenLearningConfig {
         &self.config
     }
+
+    /// Values of the Green's function on the grids, `[channels_in points_in, channels_out points_out]`.
+    pub(crate) fn green_values(&self) -> Tensor<2> {
+        self.matrix(self.pairs.clone())
+    }
+
+    /// Values of the homogeneous solution, `[channels_out, points_out]`, if there is one.
+    pub(crate) fn homogeneous_values(&self) -> Option<Tensor<2>> {
+        let network = self.homogeneous.as_ref()?;
+        Some(network.forward(self.coordinates.clone()).squeeze_dim(1))
+    }
+
+    /// Weights of the quadrature at the points of the input.
+    pub(crate) fn quadrature_weights(&self) -> Vec<f64> {
+        trapezoid(&self.input.grid)
+    }
+
+    /// The Green's function at all pairs of points: `[channels_in points_in, channels_out points_out]`.
+    fn matrix(&self, pairs: Tensor<3>) -> Tensor<2> {
+        let (channels, points) = (self.input.channels, self.input.points());
+        let (out, to) = (self.output.channels, self.output.points());
+        let green = self.green.forward(pairs).reshape([out, channels, to, points]);
+        green.permute([1, 3, 0, 2]).reshape([channels * points, out * to])
+    }
 }
 
 /// Weights of the trapezoidal rule on the unit cube.
@@ -200,8 +224,7 @@ impl Model for GreenLearning {
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let [batch, channels, points] = x.dims();
         let (out, to) = (self.output.channels, self.output.points());
-        let green = self.green.forward(beside(&self.pairs, &x)).reshape([out, channels, to, points]);
-        let matrix = green.permute([1, 3, 0, 2]).reshape([channels * points, out * to]);
+        let matrix = self.matrix(beside(&self.pairs, &x));
         let weighted = x.clone() * beside(&self.quadrature, &x);
         let integral = weighted.reshape([batch, channels * points]).matmul(matrix).reshape([batch, out, to]);
         match &self.homogeneous {

@@ -10,7 +10,7 @@ pub mod dense;
 pub mod fact_former;
 pub mod fno;
 pub mod green_learning;
-mod initial;
+pub(crate) mod initial;
 pub mod rational;
 pub mod resnet;
 pub mod spectral;

@@ -45,9 +45,20 @@ pub(crate) struct Transforms {
     synthesis: Vec<Tensor<2>>,
 }
 
-impl Transforms {
+/// Entries of the matrices of the transforms of one grid, row-major, in the shapes of [`Transforms`].
+pub(crate) struct TransformMatrices {
+    pub(crate) grid: Vec<usize>,
+    /// Modes kept along each axis.
+    pub(crate) modes: Vec<usize>,
+    pub(crate) analysis_last: Vec<f64>,
+    pub(crate) synthesis_last: Vec<f64>,
+    pub(crate) analysis: Vec<Vec<f64>>,
+    pub(crate) synthesis: Vec<Vec<f64>>,
+}
+
+impl TransformMatrices {
     /// For the frequencies `modes[axis]`; those of the last axis are not negative.
-    pub fn new(grid: &[usize], modes: &[Vec<i64>], device: &Device, dtype: DType) -> Self {
+    pub(crate) fn new(grid: &[usize], modes: &[Vec<i64>]) -> Self {
         let last = grid.len() - 1;
         let (n, kept) = (grid[last], &modes[last]);
         let angle = |n: usize, k: i64, x: usize| {
@@ -79,16 +90,30 @@ impl Transforms {
                     (s[x * k + m], s[(n + x) * k + m]) = (cos / n as f64, sin / n as f64);
                 }
             }
-            analysis.push(constant([2 * k, n], a, device, dtype));
-            synthesis.push(constant([2 * n, k], s, device, dtype));
+            analysis.push(a);
+            synthesis.push(s);
         }
+        let modes = modes.iter().map(Vec::len).collect();
+        Self { grid: grid.to_vec(), modes, analysis_last, synthesis_last, analysis, synthesis }
+    }
+}
+
+impl Transforms {
+    /// For the frequencies `modes[axis]`; those of the last axis are not negative.
+    pub fn new(grid: &[usize], modes: &[Vec<i64>], device: &Device, dtype: DType) -> Self {
+        let TransformMatrices { grid, modes, analysis_last, synthesis_last, analysis, synthesis } =
+            TransformMatrices::new(grid, modes);
+        let last = grid.len() - 1;
+        let (n, k) = (grid[last], modes[last]);
+        let matrix = |shape, entries| constant(shape, entries, device, dtype);
+        let axes = || grid.iter().zip(&modes);
         Self {
-            grid: grid.to_vec(),
-            modes: modes.iter().map(Vec::len).collect(),
-            analysis_last: constant([n, 2 * k], analysis_last, device, dtype),
-            synthesis_last: constant([2 * k, n], synthesis_last, device, dtype),
-            analysis,
-            synthesis,
+            analysis_last: matrix([n, 2 * k], analysis_last),
+            synthesis_last: matrix([2 * k, n], synthesis_last),
+            analysis: axes().zip(analysis).map(|((&n, &k), entries)| matrix([2 * k, n], entries)).collect(),
+            synthesis: axes().zip(synthesis).map(|((&n, &k), entries)| matrix([2 * n, k], entries)).collect(),
+            grid,
+            modes,
         }
     }
 

@@ -10,20 +10,17 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Device;
 use clap::Args;
 use farfield_data::FieldShape;
 use farfield_kernels::{HssLayout, InstructionSet, Scalar, dense_product};
 use farfield_nn::config::{LossKind, Precision};
-use farfield_nn::loss::squared_error;
-use farfield_nn::model::Model;
-use farfield_nn::optimizer::{AdamW, ModelGradients, clip_factor};
 use farfield_nn::{ModelConfig, NeuralHss, TrainConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::bad_input;
 use crate::memory::peak_mib;
+use crate::speed::{self, ModelSpeed, Patience};
 
 /// Speed of training steps against the floor of their arithmetic.
 #[derive(Args, Debug)]
@@ -270,25 +267,8 @@ fn print_row(row: &Row) {
     );
 }
 
-/// Median milliseconds of `f`, over at least `time` and seven runs, after three that do not count.
-fn median_ms(time: Duration, mut f: impl FnMut() -> Result<()>) -> Result<f64> {
-    for _ in 0..3 {
-        f()?;
-    }
-    let mut times = Vec::new();
-    let start = Instant::now();
-    while start.elapsed() < time || times.len() < 7 {
-        let before = Instant::now();
-        f()?;
-        times.push(before.elapsed().as_secs_f64() * 1e3);
-    }
-    times.sort_by(f64::total_cmp);
-    Ok(times[times.len() / 2])
-}
-
 fn measure(workload: &Workload, precision: &str, set: InstructionSet) -> Result<Row> {
     let precision = if precision == "f64" { Precision::F64 } else { Precision::F32 };
-    let dtype = precision.dtype();
     let shape = FieldShape::new(1, &vec![workload.n; workload.dims]);
     let config = ModelConfig {
         levels: workload.levels,
@@ -297,36 +277,12 @@ fn measure(workload: &Workload, precision: &str, set: InstructionSet) -> Result<
         depth: workload.depth,
         ..ModelConfig::default()
     };
-    let plain = Device::flex();
-    let device = plain.clone().autodiff();
-    let model = NeuralHss::new(&config, &shape, &shape, 1, &device, dtype)?;
     let train = TrainConfig { loss: LossKind::Mean, precision, ..TrainConfig::default() };
-    let mut optimizer = AdamW::new(&model, &train);
-    let points = shape.points();
-    let wave =
-        |phase: f64| -> Vec<f64> { (0..workload.batch * points).map(|i| (i as f64 * 0.37 + phase).sin()).collect() };
-    let tensor = |values: Vec<f64>| {
-        Tensor::<3>::from_data(TensorData::new(values, [workload.batch, 1, points]), (&plain, dtype))
-    };
-    let x = tensor(wave(0.0));
-    let target = tensor(wave(1.0));
-
-    let mut model = Some(model);
-    let train_ms = median_ms(Duration::from_secs(3), || {
-        let current = model.take().context("the model is there between steps")?;
-        let loss = squared_error(train.loss, current.forward(x.clone().autodiff()), target.clone());
-        let gradients = ModelGradients::take(&current, loss.backward());
-        let (norm, _) = gradients.norm_and_loss(loss);
-        model = Some(optimizer.step(current, gradients, 1e-4, clip_factor(norm, 1.0)));
-        Ok(())
-    })?;
-    let valid = model.context("the model is there between steps")?.valid();
-    let forward_ms = median_ms(Duration::from_millis(1500), || {
-        std::hint::black_box(valid.forward(x.clone()));
-        Ok(())
-    })?;
+    let build = |device: &Device| NeuralHss::new(&config, &shape, &shape, 1, device, precision.dtype());
+    let patience = |time| Patience { time, runs: 7, warm_up: 3 };
+    let patience = [patience(Duration::from_secs(3)), patience(Duration::from_millis(1500))];
+    let ModelSpeed { train_ms, forward_ms, .. } = speed::measure(build, &train, workload.batch, patience)?;
     let peak_mib = peak_mib().unwrap_or(f64::NAN);
-    drop((valid, x, target));
 
     let sgemm = gemm_gflops::<f32>()?;
     let gemm = if precision == Precision::F64 { gemm_gflops::<f64>()? } else { sgemm };

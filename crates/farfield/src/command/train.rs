@@ -12,8 +12,8 @@ use clap::{Args, ValueEnum};
 use farfield_nn::config::{DeviceKind, MapKind, Precision};
 use farfield_nn::model_file::save_with;
 use farfield_nn::{
-    AnyModel, AnyModelConfig, DataFacts, Ending, EpochMetrics, MODEL_KINDS, Model, Normalizers, Rollout, Trainer,
-    UnrolledSamples, evaluate, fit_normalizers, rollout,
+    AnyModel, AnyModelConfig, DataFacts, Ending, EpochMetrics, Evaluation, MODEL_KINDS, Model, Normalizers, Rollout,
+    Trainer, UnrolledSamples, evaluate, fit_normalizers, rollout,
 };
 
 use crate::baselines;
@@ -26,7 +26,10 @@ use crate::rollout_table::{print_rollout, rolled_trajectories};
 use crate::run_config::{Request, RunConfig};
 use crate::run_dir::RunDir;
 use crate::run_report;
-use crate::sets::Sets;
+use crate::sets::{Part, Sets};
+
+/// Samples of an evaluation at a time, at most.
+const EVALUATION_BATCH: usize = 256;
 
 /// Train a surrogate.
 #[derive(Args, Debug)]
@@ -220,7 +223,7 @@ fn compared(args: &TrainArgs, config: &RunConfig) -> Result<Vec<AnyModelConfig>>
 }
 
 /// A flag that Ctrl-C raises. A second Ctrl-C ends the process.
-fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
+pub fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = stop.clone();
     ctrlc::set_handler(move || {
@@ -306,67 +309,38 @@ pub fn fit(
     Ok(Trained { model: trainer.into_model(), normalizers, seconds, steps, stopped_early: ending == Ending::EarlyStop })
 }
 
-/// The whole run: train, evaluate, compare, save, report.
-pub fn train(
-    config: &RunConfig,
-    dir: &RunDir,
-    sets: &Sets,
-    resume: bool,
-    compare: &[AnyModelConfig],
-    stop: &AtomicBool,
-    quiet: bool,
-) -> Result<Results> {
-    if !quiet {
-        eprintln!("run {}", dir.path().display());
+impl Trained {
+    /// Errors on a set.
+    pub fn evaluate(&self, config: &RunConfig, part: &Part) -> Result<Evaluation> {
+        let (batch, precision) = (config.train.batch_size.min(EVALUATION_BATCH), config.train.precision);
+        Ok(evaluate(&self.model, &self.normalizers, &part.dataset, &part.indices, batch, precision)?)
     }
-    let trained = fit(config, &config.model, sets, Some((dir, resume)), stop, quiet)?;
+
+    /// The model rolled out over the trajectories of a set, if it is one of single steps.
+    pub fn rollout(&self, config: &RunConfig, part: &Part) -> Result<Option<Rollout>> {
+        let Some(indices) = rolled_trajectories(part.samples()) else { return Ok(None) };
+        let (batch, precision) = (config.train.batch_size.min(EVALUATION_BATCH), config.train.precision);
+        Ok(Some(rollout(&self.model, &self.normalizers, &part.dataset, &indices, batch, precision)?))
+    }
+}
+
+/// A trained model measured on the test sets.
+pub struct Assessment {
+    /// What `results.json` holds, without other predictors.
+    pub results: Results,
+    /// Errors on the test set.
+    pub test: Evaluation,
+    /// Errors out of distribution.
+    pub ood: Option<Evaluation>,
+}
+
+/// Saves the model of a run and measures it on the test sets.
+pub fn assess(config: &RunConfig, dir: &RunDir, sets: &Sets, trained: &Trained) -> Result<Assessment> {
     let train = &config.train;
     let facts = DataFacts::of(&sets.train.dataset);
     save_with(&dir.model_file(), &trained.model, &trained.normalizers, train.precision, &facts)?;
-
-    let batch = train.batch_size.min(256);
-    let evaluated = |trained: &Trained, part: &crate::sets::Part| {
-        evaluate(&trained.model, &trained.normalizers, &part.dataset, &part.indices, batch, train.precision)
-    };
-    let test = evaluated(&trained, &sets.test)?;
-    let ood = sets.ood.as_ref().map(|part| evaluated(&trained, part)).transpose()?;
-    let rolled_out = |trained: &Trained| -> Result<Option<Rollout>> {
-        let Some(indices) = rolled_trajectories(sets.test.samples()) else { return Ok(None) };
-        let set = &sets.test.dataset;
-        Ok(Some(rollout(&trained.model, &trained.normalizers, set, &indices, batch, train.precision)?))
-    };
-
-    let mut comparators: BTreeMap<String, Comparator> = baselines::all(config, sets)?;
-    for model in compare {
-        let kind = model.kind();
-        let name = match kind {
-            "dense" => "dense network of the same depth, trained alike".to_owned(),
-            "block-diagonal" => "block-diagonal network (rank 0), trained alike".to_owned(),
-            _ => format!("{kind}, trained alike"),
-        };
-        let key = format!("network_{}", kind.replace('-', "_"));
-        let start = Instant::now();
-        let other = fit(config, model, sets, None, stop, quiet)?;
-        let seconds = start.elapsed().as_secs_f64();
-        comparators.insert(
-            key,
-            Comparator {
-                name,
-                parameters: Some(other.model.num_parameters()),
-                parameters_complex: parameters_complex(&other.model),
-                relative_l2: evaluated(&other, &sets.test)?.relative_l2,
-                ood_relative_l2: sets
-                    .ood
-                    .as_ref()
-                    .map(|part| evaluated(&other, part))
-                    .transpose()?
-                    .map(|e| e.relative_l2),
-                rollout: rolled_out(&other)?.map(|rollout| rollout.model),
-                seconds,
-            },
-        );
-    }
-
+    let test = trained.evaluate(config, &sets.test)?;
+    let ood = sets.ood.as_ref().map(|part| trained.evaluate(config, part)).transpose()?;
     let mut notes = sets.notes.clone();
     if trained.stopped_early {
         notes.push(format!(
@@ -388,10 +362,60 @@ pub fn train(
         peak_mib: peak_mib(),
         test: SetErrors::new(&sets.test.name, &test),
         ood: ood.as_ref().zip(sets.ood.as_ref()).map(|(e, part)| SetErrors::new(&part.name, e)),
-        rollout: rolled_out(&trained)?,
-        baselines: comparators,
+        rollout: trained.rollout(config, &sets.test)?,
+        baselines: BTreeMap::new(),
         notes,
     };
+    Ok(Assessment { results, test, ood })
+}
+
+/// The whole run: train, evaluate, compare, save, report.
+pub fn train(
+    config: &RunConfig,
+    dir: &RunDir,
+    sets: &Sets,
+    resume: bool,
+    compare: &[AnyModelConfig],
+    stop: &AtomicBool,
+    quiet: bool,
+) -> Result<Results> {
+    if !quiet {
+        eprintln!("run {}", dir.path().display());
+    }
+    let trained = fit(config, &config.model, sets, Some((dir, resume)), stop, quiet)?;
+    let Assessment { mut results, test, ood } = assess(config, dir, sets, &trained)?;
+    let mut comparators: BTreeMap<String, Comparator> = baselines::all(config, sets)?;
+    for model in compare {
+        let kind = model.kind();
+        let name = match kind {
+            "dense" => "dense network of the same depth, trained alike".to_owned(),
+            "block-diagonal" => "block-diagonal network (rank 0), trained alike".to_owned(),
+            _ => format!("{kind}, trained alike"),
+        };
+        let key = format!("network_{}", kind.replace('-', "_"));
+        let start = Instant::now();
+        let other = fit(config, model, sets, None, stop, quiet)?;
+        let seconds = start.elapsed().as_secs_f64();
+        comparators.insert(
+            key,
+            Comparator {
+                name,
+                parameters: Some(other.model.num_parameters()),
+                parameters_complex: parameters_complex(&other.model),
+                relative_l2: other.evaluate(config, &sets.test)?.relative_l2,
+                ood_relative_l2: sets
+                    .ood
+                    .as_ref()
+                    .map(|part| other.evaluate(config, part))
+                    .transpose()?
+                    .map(|e| e.relative_l2),
+                rollout: other.rollout(config, &sets.test)?.map(|rollout| rollout.model),
+                seconds,
+            },
+        );
+    }
+
+    results.baselines = comparators;
     dir.write("results.json", &serde_json::to_vec_pretty(&results)?)?;
     let metrics: Vec<EpochMetrics> = farfield_nn::trainer::read_metrics(dir.path())?;
     let report = run_report::Inputs { config, sets, trained: &trained, results: &results, metrics: &metrics };

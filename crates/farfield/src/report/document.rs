@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::distribution::ErrorPlot;
+use super::dot_plot::DotPlot;
 use super::error::ReportError;
 use super::field::FieldSample;
 use super::html::{Drawn, page};
@@ -76,6 +77,8 @@ pub enum FigureContent {
     RolloutFields(RolloutFields),
     /// Series in one frame.
     Plot(XyPlot),
+    /// Rows of dots.
+    Dots(DotPlot),
     /// Block structure of an HSS matrix.
     Structure {
         /// Rows and columns.
@@ -99,6 +102,7 @@ impl FigureContent {
             FigureContent::RolloutCurves(data) => data.draw(),
             FigureContent::RolloutFields(data) => data.draw(),
             FigureContent::Plot(data) => data.draw(),
+            FigureContent::Dots(data) => data.draw(),
             FigureContent::Structure { n, levels, rank } => hss_structure(*n, *levels, *rank),
         }
     }
@@ -125,6 +129,12 @@ impl From<FieldSample> for FigureContent {
 impl From<ErrorPlot> for FigureContent {
     fn from(data: ErrorPlot) -> Self {
         FigureContent::Errors(data)
+    }
+}
+
+impl From<DotPlot> for FigureContent {
+    fn from(data: DotPlot) -> Self {
+        FigureContent::Dots(data)
     }
 }
 

@@ -11,6 +11,7 @@
 //! | [`RolloutCurves`], [`RolloutFields`] | errors of models against time, and one trajectory beside the true one |
 //! | [`ErrorPlot`] | distribution of errors over the samples of several sets |
 //! | [`XyPlot`] | series with bands, levels and guides, for example error against number of samples |
+//! | [`DotPlot`] | a number for each pair of a row and a series, beside the number it is compared with |
 //! | [`hss_structure`] | the blocks of an HSS matrix, coloured by rank |
 //! | [`BlockStructure`] | the leaves of any hierarchical matrix, coloured by rank |
 //!
@@ -22,6 +23,7 @@ mod canvas;
 mod colour;
 mod distribution;
 mod document;
+mod dot_plot;
 mod error;
 mod field;
 mod field_images;
@@ -47,6 +49,7 @@ mod xy_plot;
 pub use blocks::{BlockStructure, DrawnBlock};
 pub use distribution::{ErrorDistribution, ErrorPlot};
 pub use document::{Figure, FigureContent, Report};
+pub use dot_plot::{DotPlot, DotSeries};
 pub use error::ReportError;
 pub use field::FieldSample;
 pub use number::{format_count, format_number};

@@ -45,7 +45,7 @@ fn by_all_factorisations(a: &Matrix<f64>, definite: bool) -> Vec<(&'static str, 
     let options = HMatrixOptions { compression: Compression::Svd, ..HMatrixOptions::new(tight) };
     let h = HMatrix::build(a, &tree, &tree, Admissibility::Weak, &options).unwrap().0;
     let mut found = vec![
-        (HODLR_LU, hodlr.factor().unwrap().log_determinant(), hodlr.to_dense()),
+        ("HODLR LU", hodlr.factor().unwrap().log_determinant(), hodlr.to_dense()),
         ("HSS ULV", hss.ulv().unwrap().log_determinant(), hss.to_dense()),
         ("H-LU", h.lu(relative(1e-14), 1).unwrap().0.log_determinant(), h.to_dense()),
     ];
@@ -59,39 +59,26 @@ fn by_all_factorisations(a: &Matrix<f64>, definite: bool) -> Vec<(&'static str, 
     found
 }
 
-const HODLR_LU: &str = "HODLR LU";
-
-fn check(condition: f64, factorisations: impl Fn(&str) -> bool) {
+fn check(condition: f64) {
     for (name, a, definite) in conditioned(320, condition) {
         for (factorisation, ours, full) in by_all_factorisations(&a, definite) {
             let (sign, ln) = dense_log_determinant(&full);
             assert_eq!(ours.sign, sign, "{name}, {condition:e}, {factorisation}");
             let error = (ours.ln_abs - ln).abs() / ln.abs();
-            assert!(
-                error <= 1e-9 || !factorisations(factorisation),
-                "{name}, {condition:e}, {factorisation}: {error:.1e}"
-            );
+            assert!(error <= 1e-9, "{name}, {condition:e}, {factorisation}: {error:.1e}");
         }
     }
 }
 
 #[test]
 fn conditions_of_1e2_and_1e6() {
-    check(1e2, |_| true);
-    check(1e6, |_| true);
+    check(1e2);
+    check(1e6);
 }
 
 #[test]
 fn a_condition_of_1e10() {
-    check(1e10, |factorisation| factorisation != HODLR_LU);
-}
-
-/// Not met: 1.3e-6 for the Gaussian kernel, 4.8e-8 turned, 1e-8 for the Hilbert matrix, where dense LU has 6e-11. The coupling matrix `I + Z W` is formed from `W = D^{-1} U`, whose
-/// size multiplies the rounding errors. The Cholesky factorisation and the ULV factorisation of the same matrix, which work with orthonormal bases, are as accurate as dense ones.
-#[test]
-#[ignore = "the log-determinant of the HODLR LU factorisation misses 1e-9 at condition 1e10"]
-fn hodlr_lu_at_a_condition_of_1e10() {
-    check(1e10, |factorisation| factorisation == HODLR_LU);
+    check(1e10);
 }
 
 /// The hardest case seen: most singular values are the smallest, so that rounding the entries alone moves the logarithm. Ours is within a few times of what dense LU loses
@@ -107,7 +94,7 @@ fn shifted_hilbert_matrices_against_106_bits() {
             let error = (ours.ln_abs - exact).abs();
             assert_eq!((ours.sign, sign), (1, 1), "{factorisation}");
             let met = error <= (2.0 * dense).max(1e-9 * exact.abs());
-            assert!(met || factorisation == HODLR_LU, "{factorisation}, {shift:e}: {error:.1e}, dense {dense:.1e}");
+            assert!(met, "{factorisation}, {shift:e}: {error:.1e}, dense {dense:.1e}");
         }
     }
 }

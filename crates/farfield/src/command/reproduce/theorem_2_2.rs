@@ -1,17 +1,14 @@
 //! Theorem 2.2 of Neural-HSS: how the rank grows with the accuracy, for smooth kernels on well-separated boxes, and the HSS form of
 //! convolutions.
 
-use std::path::PathBuf;
-
 use anyhow::{Context, Result};
 use farfield_matrix::Kernel;
 use farfield_matrix::rank_growth::{convolution_ranks, rank_growth};
 use serde::{Deserialize, Serialize};
 
-use super::{Budgets, ReproduceArgs};
+use super::{Budgets, ReproduceArgs, write_results};
 use crate::progress::Progress;
 use crate::report::{Cell, Figure, Report, Series, Table, XyPlot, format_number};
-use crate::run_dir::write_file;
 
 const EXPERIMENT: &str = include_str!("../../../../../experiments/theorem-2.2.toml");
 
@@ -68,7 +65,7 @@ struct Output {
     convolutions: Vec<Convolution>,
 }
 
-/// Runs the experiment and writes `results.json` and `report.html`.
+/// Runs the experiment and writes its numbers and `report.html`.
 pub fn run(args: &ReproduceArgs) -> Result<()> {
     let quiet = args.quiet || args.json;
     let experiment: Experiment = toml::from_str(EXPERIMENT).context("experiments/theorem-2.2.toml")?;
@@ -109,10 +106,7 @@ pub fn run(args: &ReproduceArgs) -> Result<()> {
     progress.done();
     let output = Output { experiment: "theorem-2.2", seconds: start.elapsed().as_secs_f64(), growth, convolutions };
     let json = serde_json::to_vec_pretty(&output)?;
-    let dir = args.out.clone().unwrap_or_else(|| PathBuf::from("results").join("theorem-2.2"));
-    std::fs::create_dir_all(&dir).with_context(|| format!("{}: cannot create", dir.display()))?;
-    write_file(&dir.join("results.json"), &json)?;
-    let report = report(&experiment, &output).write(&dir)?;
+    let report = write_results(args, "theorem-2.2", &json, &report(&experiment, &output))?;
     if args.json {
         println!("{}", String::from_utf8_lossy(&json));
     } else if !args.quiet {

@@ -4,20 +4,18 @@
 //! solution operator once the samples outnumber a constant times the ranks. Training finds minimisers only as well as its
 //! optimiser does; linear least squares, beside it, is exact from as many samples as there are unknowns.
 
-use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result};
 use farfield_nn::{Model, evaluate};
 use serde::{Deserialize, Serialize};
 
-use super::{Budgets, ReproduceArgs};
+use super::{Budgets, ReproduceArgs, write_results};
 use crate::baselines;
 use crate::command::train::fit;
 use crate::progress::Progress;
 use crate::report::{Cell, Figure, Report, Series, Table, XyPlot, format_number};
 use crate::run_config::RunConfig;
-use crate::run_dir::write_file;
 use crate::sets::Sets;
 
 const EXPERIMENT: &str = include_str!("../../../../../experiments/theorem-2.3.toml");
@@ -60,7 +58,7 @@ struct Output<'a> {
     points: &'a [Point],
 }
 
-/// Runs the experiment and writes `results.json` and `report.html`.
+/// Runs the experiment and writes its numbers and `report.html`.
 pub fn run(args: &ReproduceArgs) -> Result<()> {
     let quiet = args.quiet || args.json;
     let experiment: Experiment = toml::from_str(EXPERIMENT).context("experiments/theorem-2.3.toml")?;
@@ -114,11 +112,9 @@ pub fn run(args: &ReproduceArgs) -> Result<()> {
         points: &points,
     };
     let json = serde_json::to_vec_pretty(&output)?;
-    let dir = args.out.clone().unwrap_or_else(|| PathBuf::from("results").join("theorem-2.3"));
-    std::fs::create_dir_all(&dir).with_context(|| format!("{}: cannot create", dir.display()))?;
-    write_file(&dir.join("results.json"), &json)?;
     let config = last_config.context("the experiment has no sample counts")?;
-    let report = report(&experiment.title, &points, effort, parameters, seconds, &config)?.write(&dir)?;
+    let report = report(&experiment.title, &points, effort, parameters, seconds, &config)?;
+    let report = write_results(args, "theorem-2.3", &json, &report)?;
     if args.json {
         println!("{}", String::from_utf8_lossy(&json));
     } else if !args.quiet {

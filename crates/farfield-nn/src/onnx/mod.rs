@@ -1,0 +1,102 @@
+//! A trained model as an ONNX graph, for onnxruntime and whatever else reads ONNX.
+//!
+//! One input `x` and one output `y`, `[batch, channels, grid]`, with any number of samples. The graph maps physical inputs to physical outputs: it scales `x`,
+//! applies the model and undoes the scaling of `y`, as [`predict`](crate::predict) does. It has the float type of the model and no random part.
+//!
+//! * operator set 17, IR version 8, operators of the standard; in `f64` models with GELU bring it as a function of the file ([`gelu`]);
+//! * parameters have the names that [`export`](crate::export) gives them, but where an operator wants another order of the axes;
+//! * what does not depend on the input (the trunk of a DeepONet, a learned Green's function) is stored by its values;
+//! * the metadata hold the version of farfield, the kind of the model and its configuration.
+//!
+//! [`graph`] builds and checks the graph, and each kind of model has a file that says how it is lowered to operators. The same model gives the same bytes.
+//! Cost: that of the model's own forward pass; no operator copies with the batch but transpositions. The file can have at most 2 GiB, the limit of protocol buffers.
+
+mod deep_onet;
+mod dense;
+mod fact_former;
+mod fno;
+mod gelu;
+mod graph;
+mod green_learning;
+mod hss_layer;
+mod neural_hss;
+mod parameters;
+mod proto;
+mod resnet;
+mod scaling;
+mod shape;
+
+use burn::module::Module;
+use farfield_data::FieldShape;
+use prost::Message;
+
+use self::graph::{Graph, Value};
+use self::parameters::Parameters;
+use crate::any_model::AnyModel;
+use crate::error::NnError;
+use crate::export::{Meaning, plain_tensors};
+use crate::model::Model;
+use crate::model_file::{SavedModel, description};
+
+/// Version of the operator set of the files.
+pub const OPSET: i64 = graph::OPSET;
+
+/// Most bytes of a file: protocol buffers end there.
+const MOST: usize = (1 << 31) - 1;
+
+/// The file of a model.
+///
+/// # Errors
+/// When it would have more than 2 GiB, or the parameters are not in the model's float type.
+pub fn encode(saved: &SavedModel, meaning: Meaning) -> Result<Vec<u8>, NnError> {
+    let SavedModel { model, normalizers, precision, facts } = saved;
+    let model = &model.valid();
+    let (input, output) = (model.input_shape(), model.output_shape());
+    let parameters = Parameters::new(plain_tensors(saved)?);
+
+    let mut g = Graph::new(*precision);
+    let x = g.input("x", &with_channels(input));
+    let scaled = g.within("scale", |g| scaling::scaled(g, &normalizers.input, input, &x))?;
+    let field = g.reshape(&scaled, &shape::batched(&[input.channels, input.points()]))?;
+    let field = lower(&mut g, &parameters, model, &field)?;
+    let field = g.reshape(&field, &shape::batched(&with_channels(output)))?;
+    let y = g.within("unscale", |g| scaling::unscaled(g, &normalizers.output, output, &field))?;
+
+    let kind = model.config().kind();
+    let doc = format!(
+        "{kind}: x [batch, {input}] to y [batch, {output}] (channels x grid), both in physical units; y is {meaning}"
+    );
+    let metadata = [
+        ("farfield_version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("model_kind", kind.to_owned()),
+        ("output", meaning.to_string()),
+        ("config", description(model, normalizers, *precision, facts)?),
+    ];
+    let proto = g.finish(&y, "y", doc, &metadata);
+    let size = proto.encoded_len();
+    if size > MOST {
+        let reason = format!(
+            "the file would have {size} bytes and ONNX files have at most {MOST}: export as npz or safetensors"
+        );
+        return Err(NnError::Unsupported { operation: "model to ONNX", reason });
+    }
+    Ok(proto.encode_to_vec())
+}
+
+/// Channels and axes of the grid.
+fn with_channels(shape: &FieldShape) -> Vec<usize> {
+    crate::neural_hss::tensor_shape(shape)
+}
+
+/// The model itself, `[batch, channels, points]` to the same.
+fn lower(g: &mut Graph, p: &Parameters, model: &AnyModel, x: &Value) -> Result<Value, NnError> {
+    let (input, output) = (model.input_shape(), model.output_shape());
+    match model {
+        AnyModel::NeuralHss(model) => neural_hss::neural_hss(g, p, model.config(), (input, output), x),
+        AnyModel::Fno(model) => fno::fno(g, p, model.config(), input, x),
+        AnyModel::ResNet(model) => resnet::resnet(g, p, model.config(), input, x),
+        AnyModel::DeepOnet(model) => deep_onet::deep_onet(g, p, model, x),
+        AnyModel::GreenLearning(model) => green_learning::green_learning(g, model, x),
+        AnyModel::FactFormer(model) => fact_former::fact_former(g, p, model.config(), input, x),
+    }
+}
