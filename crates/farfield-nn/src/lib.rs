@@ -70,6 +70,7 @@ pub mod metrics;
 pub mod model;
 pub mod model_file;
 pub mod neural_hss;
+pub mod not_finite;
 pub mod onnx;
 pub mod optimizer;
 pub mod parameters;

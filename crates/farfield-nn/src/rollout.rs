@@ -21,29 +21,40 @@ use crate::error::NnError;
 use crate::evaluation::quantile;
 use crate::metrics::{Normalizers, mean, predict, relative_l2_per_sample, squares, vrmse_per_field};
 use crate::model::Model;
+use crate::not_finite;
 
 /// Errors over whole trajectories.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RolloutErrors {
     /// Eq. 3, without any weight.
+    #[serde(deserialize_with = "not_finite::number")]
     pub trajectory_l2: f64,
     /// Root of the mean square over time and space.
+    #[serde(deserialize_with = "not_finite::number")]
     pub rms: f64,
     /// Relative to the trajectory.
+    #[serde(deserialize_with = "not_finite::number")]
     pub relative_l2: f64,
     /// Mean over the steps of `per_step_vrmse`.
+    #[serde(deserialize_with = "not_finite::number")]
     pub vrmse: f64,
     /// Mean over the steps of `per_step_nrmse`.
+    #[serde(deserialize_with = "not_finite::number")]
     pub nrmse: f64,
     /// Relative error after each step, mean over trajectories.
+    #[serde(deserialize_with = "not_finite::numbers")]
     pub per_step: Vec<f64>,
     /// Its median over trajectories.
+    #[serde(deserialize_with = "not_finite::numbers")]
     pub per_step_median: Vec<f64>,
     /// Its maximum over trajectories.
+    #[serde(deserialize_with = "not_finite::numbers")]
     pub per_step_max: Vec<f64>,
     /// VRMSE after each step.
+    #[serde(deserialize_with = "not_finite::numbers")]
     pub per_step_vrmse: Vec<f64>,
     /// nRMSE after each step.
+    #[serde(deserialize_with = "not_finite::numbers")]
     pub per_step_nrmse: Vec<f64>,
     /// Relative error of each trajectory as a whole.
     #[serde(skip)]
@@ -310,6 +321,18 @@ impl<'a, T: Real + burn::tensor::Element> Roll<'a, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rollout_beyond_all_bounds_survives_a_file() {
+        let grown =
+            [StepError::new(&[f64::INFINITY, 0.0], &[1.0, 1.0], 2), StepError::new(&[1.0, 2.0], &[1.0, 2.0], 2)];
+        let errors = RolloutErrors::new(&[grown.to_vec()], 2);
+        assert_eq!((errors.per_step[0], errors.per_step[1]), (f64::INFINITY, 0.0));
+        let back: RolloutErrors = serde_json::from_str(&serde_json::to_string(&errors).unwrap()).unwrap();
+        assert!(back.trajectory_l2.is_nan() && back.per_step[0].is_nan() && back.per_step_max[0].is_nan());
+        assert_eq!(back.per_step[1], 0.0);
+        assert!(serde_json::from_str::<RolloutErrors>("{}").is_err());
+    }
 
     #[test]
     fn worked_example() {

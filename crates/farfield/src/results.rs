@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use farfield_nn::not_finite;
 use farfield_nn::{AnyModel, Evaluation, Model, Rollout, RolloutErrors};
 use serde::{Deserialize, Serialize};
 
@@ -30,20 +31,28 @@ pub struct SetErrors {
     /// Number of samples.
     pub samples: usize,
     /// Mean over samples of `||e|| / ||y||` (eq. 2).
+    #[serde(deserialize_with = "not_finite::number")]
     pub relative_l2: f64,
     /// Median, 90 % quantile and maximum of it over samples.
+    #[serde(deserialize_with = "not_finite::number")]
     pub median: f64,
     /// 90 % quantile.
+    #[serde(deserialize_with = "not_finite::number")]
     pub q90: f64,
     /// Largest.
+    #[serde(deserialize_with = "not_finite::number")]
     pub max: f64,
     /// Mean over samples of `||e||`, unweighted (eq. 3).
+    #[serde(deserialize_with = "not_finite::number")]
     pub trajectory_l2: f64,
     /// One ratio over the whole set.
+    #[serde(deserialize_with = "not_finite::number")]
     pub global_l2: f64,
     /// Mean over samples and channels of the root mean square error over the deviation of the field (The Well).
+    #[serde(deserialize_with = "not_finite::number")]
     pub vrmse: f64,
     /// Mean over samples and channels of `||e|| / ||y||` (PDEBench).
+    #[serde(deserialize_with = "not_finite::number")]
     pub nrmse: f64,
 }
 
@@ -77,6 +86,7 @@ pub struct Comparator {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub parameters_complex: Option<usize>,
     /// Mean relative error on the test set.
+    #[serde(deserialize_with = "not_finite::number")]
     pub relative_l2: f64,
     /// Mean relative error out of distribution.
     #[serde(skip_serializing_if = "Option::is_none", default)]
