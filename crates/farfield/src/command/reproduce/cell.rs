@@ -7,7 +7,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
-use farfield_nn::{Trainer, fit_normalizers};
+use farfield_nn::config::OptimizerKind;
+use farfield_nn::{TrainConfig, Trainer, fit_normalizers};
 
 use crate::command::train::{assess, build_model, fit};
 use crate::failure::bad_input;
@@ -42,7 +43,7 @@ pub fn look(dir: &Path, config: &RunConfig, any_steps: bool) -> Result<State> {
     let found = RunDir::open(dir)?.config()?;
     let mut wanted = config.clone();
     if any_steps {
-        wanted.train.steps = found.train.steps;
+        (wanted.train.steps, wanted.train.polish) = (found.train.steps, found.train.polish);
     }
     if found != wanted {
         return Err(bad_input(format!(
@@ -79,12 +80,18 @@ pub fn train(dir: &Path, config: &RunConfig, sets: &Sets, stop: &AtomicBool, qui
     Ok(results)
 }
 
-/// Seconds that a step of this run takes here and at this moment.
-pub fn seconds_per_step(config: &RunConfig, sets: &Sets) -> Result<f64> {
+/// Batches whose gradient a training takes: one a step of AdamW, all of the set an iteration of L-BFGS (whose line search seldom needs more than one
+/// evaluation).
+pub fn batches(train: &TrainConfig, samples: usize) -> u64 {
+    train.adamw_steps(samples) + train.lbfgs_iterations() * train.steps_per_epoch(samples)
+}
+
+/// Seconds that a batch takes here and at this moment.
+pub fn seconds_per_batch(config: &RunConfig, sets: &Sets) -> Result<f64> {
     let network = build_model(config, &config.model, sets)?;
     let normalizers = fit_normalizers(&config.train, sets.train.samples())?;
     let mut train = config.train.clone();
-    train.steps = Some(u64::MAX / 2);
+    (train.optimizer, train.steps, train.polish) = (OptimizerKind::Adamw, Some(u64::MAX / 2), 0);
     let mut trainer = Trainer::new(network, normalizers, train)?;
     let stop = AtomicBool::new(false);
     let (mut first, mut last) = (None, (0, 0.0));

@@ -319,10 +319,11 @@ impl<'a> Runner<'a> {
                 }
                 if let Some(most) = spending.most_seconds {
                     let sets = self.sets.of(config, self.quiet)?;
-                    let steps = config.train.total_steps(sets.train.indices.len());
-                    let predicted = steps as f64 * cell::seconds_per_step(config, sets)?;
+                    let batches = cell::batches(&config.train, sets.train.indices.len());
+                    let predicted = batches as f64 * cell::seconds_per_batch(config, sets)?;
                     if predicted > most {
-                        let reason = format!("{steps} steps would take {predicted:.0} s here, more than {most:.0} s");
+                        let reason =
+                            format!("{batches} batches would take {predicted:.0} s here, more than {most:.0} s");
                         self.say(place, Rule::Epochs, &format!("not run: {reason}"));
                         place.set_missing(Rule::Epochs, reason, spending.most_seconds)?;
                         return Ok(None);
@@ -347,12 +348,18 @@ impl<'a> Runner<'a> {
             State::Begun(found) => *found,
             State::Missing if place.missing(Rule::Seconds).is_some() => return Ok(()),
             State::Missing => {
-                let a_step = match epochs {
-                    Some(done) => done.seconds / done.steps.max(1) as f64,
-                    None => cell::seconds_per_step(config, self.sets.of(config, self.quiet)?)?,
+                let sets = self.sets.of(config, self.quiet)?;
+                let samples = sets.train.indices.len();
+                let batches = cell::batches(&config.train, samples) as f64;
+                let whole = match epochs {
+                    Some(done) => done.seconds,
+                    None => batches * cell::seconds_per_batch(config, sets)?,
                 };
+                // AdamW and L-BFGS keep their shares.
+                let share = |steps: u64| (steps as f64 * seconds / whole) as u64;
                 let mut config = config.clone();
-                config.train.steps = Some(((seconds / a_step) as u64).max(1));
+                config.train.steps = Some(share(config.train.adamw_steps(samples)).max(1));
+                config.train.polish = share(config.train.polish as u64) as usize;
                 config
             }
         };
