@@ -1,11 +1,10 @@
 //! `farfield export`: every kind of model in onnxruntime against our own prediction, the other formats, bad input.
 
-mod place;
-
 use std::fmt::Write;
 use std::path::Path;
 use std::process::Command;
 
+use crate::place::{Place, one_line};
 use burn::tensor::Device;
 use farfield::data::{Array, FieldShape, Normalizer, read_array, save_npy};
 use farfield::nn::config::{MapKind, ModelKind, Precision};
@@ -16,7 +15,6 @@ use farfield::nn::rivals::{
     DeepOnetConfig, FactFormerConfig, FnoConfig, GreenLearningConfig, Head, ModeConvention, Modes, ResNetConfig,
 };
 use farfield::nn::{AnyModelConfig, DataFacts, MODEL_KINDS, ModelConfig, Normalizers, predict};
-use place::{Place, one_line};
 
 /// What the tests need of Python.
 const MODULES: &str = "numpy, onnx, onnxruntime, safetensors";

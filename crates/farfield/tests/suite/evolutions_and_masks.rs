@@ -1,9 +1,7 @@
 //! The command on trajectories and on domains with holes: training over several steps, rollouts, what is written outside.
 
-mod place;
-
+use crate::place::Place;
 use farfield::data::{Array, read_array, save_npz};
-use place::Place;
 
 /// A short run on the heat equation, 64 points.
 fn heat<'a>(more: &[&'a str]) -> Vec<&'a str> {

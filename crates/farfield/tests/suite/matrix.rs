@@ -1,9 +1,7 @@
 //! `farfield matrix` and `farfield recover` as a user runs them.
 
-mod place;
-
+use crate::place::Place;
 use farfield::data::{Array, read_array, save_npy};
-use place::Place;
 
 fn array(shape: &[usize], values: Vec<f64>) -> Array {
     Array::new(shape, &values).unwrap()

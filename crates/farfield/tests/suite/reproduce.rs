@@ -1,8 +1,6 @@
 //! `farfield reproduce` from outside: a table in small, its files, what happens when it is called again, and what it refuses.
 
-mod place;
-
-use place::Place;
+use crate::place::Place;
 use serde_json::Value;
 
 /// Two models of one row of table 1, small.

@@ -1,12 +1,10 @@
 //! The command as a user runs it: the way from nothing to predictions, and every kind of bad input.
 
-mod place;
-
 use std::path::Path;
 use std::process::Command;
 
+use crate::place::{Place, one_line};
 use farfield::data::{Array, read_array, save_npz};
-use place::{Place, one_line};
 
 /// Pairs in an npz file.
 fn save(place: &Place, name: &str, x: &Array, y: &Array) {
