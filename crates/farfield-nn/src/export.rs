@@ -61,25 +61,11 @@ impl FromStr for ExportFormat {
     }
 }
 
-/// What the outputs of a model are. The model does not know; the run that trained it does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Meaning {
-    /// Not known: the model alone is at hand.
-    #[default]
-    Unknown,
-    /// The output field.
-    Field,
-    /// The change of the state: the next state is the one in `x` plus `y`.
-    Change,
-}
-
-impl fmt::Display for Meaning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Unknown => "what the model was trained to give",
-            Self::Field => "the output field",
-            Self::Change => "the change of the state: the next state is that in x plus y",
-        })
+/// What the outputs of a model are, for people.
+pub fn meaning(saved: &SavedModel) -> &'static str {
+    match &saved.facts.evolution {
+        Some(evolution) if evolution.residual => "the change of the state: the next state is that in x plus y",
+        _ => "the output field",
     }
 }
 
@@ -116,17 +102,11 @@ fn all_tensors(saved: &SavedModel) -> Result<Vec<NamedTensor>, NnError> {
 ///
 /// # Errors
 /// Without `overwrite`, when `path` exists; when it cannot be written; when the format cannot hold the model (ONNX: more than 2 GiB).
-pub fn export(
-    saved: &SavedModel,
-    meaning: Meaning,
-    format: ExportFormat,
-    path: &Path,
-    overwrite: bool,
-) -> Result<(), NnError> {
+pub fn export(saved: &SavedModel, format: ExportFormat, path: &Path, overwrite: bool) -> Result<(), NnError> {
     match format {
-        ExportFormat::Onnx => create_file(path, &[&onnx::encode(saved, meaning)?], overwrite)?,
+        ExportFormat::Onnx => create_file(path, &[&onnx::encode(saved)?], overwrite)?,
         ExportFormat::Safetensors => {
-            let mut metadata: BTreeMap<&str, String> = texts(saved, meaning)?.into_iter().collect();
+            let mut metadata: BTreeMap<&str, String> = texts(saved)?.into_iter().collect();
             // The mark by which libraries know tensors of PyTorch's layout.
             metadata.insert("format", "pt".to_owned());
             with_pieces(&metadata, &all_tensors(saved)?, |pieces| create_file(path, pieces, overwrite))?;
@@ -134,7 +114,7 @@ pub fn export(
         ExportFormat::Npz => {
             let arrays = all_tensors(saved)?.iter().map(array).collect::<Result<Vec<(String, Array)>, NnError>>()?;
             let arrays: Vec<(&str, &Array)> = arrays.iter().map(|(name, array)| (name.as_str(), array)).collect();
-            let texts = texts(saved, meaning)?;
+            let texts = texts(saved)?;
             let texts: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (*name, text.as_str())).collect();
             save_npz_with_texts(path, &arrays, &texts, overwrite)?;
         }
@@ -143,11 +123,11 @@ pub fn export(
 }
 
 /// What stands beside the numbers.
-fn texts(saved: &SavedModel, meaning: Meaning) -> Result<Vec<(&'static str, String)>, NnError> {
+fn texts(saved: &SavedModel) -> Result<Vec<(&'static str, String)>, NnError> {
     Ok(vec![
         ("config", description(&saved.model, &saved.normalizers, saved.precision, &saved.facts)?),
         ("farfield_version", env!("CARGO_PKG_VERSION").to_owned()),
-        ("output", meaning.to_string()),
+        ("output", meaning(saved).to_owned()),
     ])
 }
 

@@ -35,7 +35,7 @@ use self::graph::{Graph, Value};
 use self::parameters::Parameters;
 use crate::any_model::AnyModel;
 use crate::error::NnError;
-use crate::export::{Meaning, plain_tensors};
+use crate::export::{meaning, plain_tensors};
 use crate::model::Model;
 use crate::model_file::{SavedModel, description};
 
@@ -49,12 +49,12 @@ const MOST: usize = (1 << 31) - 1;
 ///
 /// # Errors
 /// When it would have more than 2 GiB, or the parameters are not in the model's float type.
-pub fn encode(saved: &SavedModel, meaning: Meaning) -> Result<Vec<u8>, NnError> {
-    encode_within(saved, meaning, MOST)
+pub fn encode(saved: &SavedModel) -> Result<Vec<u8>, NnError> {
+    encode_within(saved, MOST)
 }
 
 /// The file, of at most `most` bytes.
-fn encode_within(saved: &SavedModel, meaning: Meaning, most: usize) -> Result<Vec<u8>, NnError> {
+fn encode_within(saved: &SavedModel, most: usize) -> Result<Vec<u8>, NnError> {
     let SavedModel { model, normalizers, precision, facts } = saved;
     let model = &model.valid();
     let (input, output) = (model.input_shape(), model.output_shape());
@@ -70,12 +70,13 @@ fn encode_within(saved: &SavedModel, meaning: Meaning, most: usize) -> Result<Ve
 
     let kind = model.config().kind();
     let doc = format!(
-        "{kind}: x [batch, {input}] to y [batch, {output}] (channels x grid), both in physical units; y is {meaning}"
+        "{kind}: x [batch, {input}] to y [batch, {output}] (channels x grid), both in physical units; y is {}",
+        meaning(saved)
     );
     let metadata = [
         ("farfield_version", env!("CARGO_PKG_VERSION").to_owned()),
         ("model_kind", kind.to_owned()),
-        ("output", meaning.to_string()),
+        ("output", meaning(saved).to_owned()),
         ("config", description(model, normalizers, *precision, facts)?),
     ];
     let proto = g.finish(&y, "y", doc, &metadata);
@@ -123,9 +124,9 @@ mod tests {
         let model = config.build(&field, &field, 1, &Device::flex().autodiff(), precision.dtype()).unwrap();
         let normalizers = Normalizers { input: Normalizer::identity(1), output: Normalizer::identity(1) };
         let saved = SavedModel { model, normalizers, precision, facts: crate::data_facts::DataFacts::default() };
-        let bytes = encode(&saved, Meaning::Field).unwrap();
-        assert_eq!(encode_within(&saved, Meaning::Field, bytes.len()).unwrap(), bytes);
-        let error = encode_within(&saved, Meaning::Field, bytes.len() - 1).unwrap_err().to_string();
+        let bytes = encode(&saved).unwrap();
+        assert_eq!(encode_within(&saved, bytes.len()).unwrap(), bytes);
+        let error = encode_within(&saved, bytes.len() - 1).unwrap_err().to_string();
         assert!(error.contains(&bytes.len().to_string()) && error.contains("npz or safetensors"), "{error}");
     }
 }

@@ -1,15 +1,14 @@
 //! `farfield export`: a trained model as a file for other programs.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
 use farfield_data::DataError;
-use farfield_nn::export::{ExportFormat, Meaning, export};
+use farfield_nn::export::{ExportFormat, export, meaning};
 use farfield_nn::{Model, NnError};
 
 use crate::failure::bad_input;
-use crate::run_dir::RunDir;
 use crate::saved_run;
 
 /// Write a trained model for other programs.
@@ -40,7 +39,6 @@ pub fn run(args: &ExportArgs) -> Result<()> {
         .parse()
         .map_err(|_| bad_input(format!("--format {:?}: the formats are {}", args.format, formats())))?;
     let saved = saved_run::open(&args.run)?;
-    let meaning = meaning(&args.run)?;
     let source = saved_run::model_file(&args.run);
     let out = args.out.clone().unwrap_or_else(|| source.with_file_name(format!("export.{format}")));
     if let (Ok(from), Ok(to)) = (source.canonicalize(), out.canonicalize())
@@ -48,7 +46,7 @@ pub fn run(args: &ExportArgs) -> Result<()> {
     {
         return Err(bad_input(format!("{}: is the model itself: choose another --out", out.display())));
     }
-    export(&saved, meaning, format, &out, args.force).map_err(|error| match error {
+    export(&saved, format, &out, args.force).map_err(|error| match error {
         // A place where no file can be is the wrong --out; a disk that is full is not.
         NnError::Data(DataError::Io { action: "create", error: ref cause, .. })
             if cause.kind() != std::io::ErrorKind::StorageFull =>
@@ -59,19 +57,10 @@ pub fn run(args: &ExportArgs) -> Result<()> {
     })?;
     let bytes = std::fs::metadata(&out).map_or(0, |m| m.len());
     let (kind, parameters) = (saved.model.config().kind(), saved.model.num_parameters());
-    println!("{}: {kind}, {parameters} parameters, {bytes} bytes; y is {meaning}", out.display());
+    println!("{}: {kind}, {parameters} parameters, {bytes} bytes; y is {}", out.display(), meaning(&saved));
     Ok(())
 }
 
 fn formats() -> String {
     ExportFormat::ALL.map(ExportFormat::name).join(", ")
-}
-
-/// What the outputs of the model are, from the configuration of its run.
-fn meaning(run: &Path) -> Result<Meaning> {
-    if !run.join("config.toml").is_file() {
-        return Ok(Meaning::Unknown);
-    }
-    let config = RunDir::open(run)?.config()?;
-    Ok(if config.data.residual { Meaning::Change } else { Meaning::Field })
 }
