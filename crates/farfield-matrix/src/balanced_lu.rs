@@ -9,6 +9,8 @@
 //! whenever `B` is to `A` as an off-diagonal block of a positive definite matrix to the diagonal ones, up to orthogonal factors. Of a positive definite matrix this is the
 //! Cholesky factorisation with pivoting. Cost: `2 n^3 / 3` operations and `n^3 / 3` comparisons; where solutions are all that is wanted,
 //! [`DenseLu`](crate::dense_factor::DenseLu) costs half the time.
+//!
+//! The elimination is not left to `faer` (0.24), whose complete pivoting passes over larger entries and divides by zero on some matrices of order 52.
 
 use faer::linalg::triangular_solve::{solve_lower_triangular_in_place, solve_upper_triangular_in_place};
 use faer::{Mat, MatMut, Par};

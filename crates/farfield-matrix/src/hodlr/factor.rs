@@ -42,7 +42,8 @@ impl<T: Scalar> Hodlr<T> {
     /// The factors of `A`. They share the numbers of `A`; [`HodlrFactorization::memory_bytes`] counts what they take beside it.
     ///
     /// # Errors
-    /// [`MatrixError::Singular`] with the cluster whose diagonal block is singular to working precision.
+    /// [`MatrixError::Singular`] with the cluster of whose diagonal block a pivot is zero to working precision. A block that is nearly singular need not have such a pivot,
+    /// as in the simple drivers of LAPACK: [`Factorization::condition_1_estimate`](crate::Factorization::condition_1_estimate) tells.
     pub fn factor(&self) -> Result<HodlrFactorization<T>, MatrixError> {
         let factors = match leaves_first(&self.tree, |c, done| self.factor_woodbury(c, done)) {
             Ok(factors) => Factors::Woodbury(factors),

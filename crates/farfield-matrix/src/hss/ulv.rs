@@ -96,7 +96,8 @@ impl<T: Scalar> Hss<T> {
     /// # Errors
     /// [`MatrixError::Tree`] unless row and column clusters have equal sizes, [`MatrixError::Singular`] when the smallest singular
     /// value of a triangular factor is about the rounding unit of its block. It is never below that of the matrix: no matrix with a condition number
-    /// below `1 / (4 sqrt(m) eps)`, `m` the size of a block, is refused.
+    /// below `1 / (4 sqrt(m) eps)`, `m` the size of a block, is refused. Clusters of different scale are not mistaken for singular: as in the expert drivers of LAPACK, it is
+    /// [`Factorization::condition_1_estimate`](crate::Factorization::condition_1_estimate) that measures the whole matrix.
     pub fn ulv(&self) -> Result<HssUlv<T>, MatrixError> {
         self.check_square("ULV factorisation")?;
         let blocks = self.orthonormal()?;

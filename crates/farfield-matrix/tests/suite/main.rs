@@ -24,6 +24,7 @@ mod identities;
 mod kernel_functions;
 mod krylov;
 mod memory_budgets;
+mod nearly_singular;
 mod norms;
 mod peeling;
 mod recovery;
