@@ -112,7 +112,7 @@ impl<T: Scalar> Reflectors<T> {
 }
 
 /// `C <- (I - V T V^T) C`.
-fn reflect<T: Scalar>(v: MatRef<T>, t: MatRef<T>, c: MatMut<T>) {
+pub(crate) fn reflect<T: Scalar>(v: MatRef<T>, t: MatRef<T>, c: MatMut<T>) {
     if c.ncols() == 0 || v.ncols() == 0 {
         return;
     }
@@ -122,7 +122,7 @@ fn reflect<T: Scalar>(v: MatRef<T>, t: MatRef<T>, c: MatMut<T>) {
 
 /// Reduces columns `start..end` to triangular form, one reflection each, applied within the panel. The tails of the vectors replace the
 /// entries below the diagonal. Returns the `tau`.
-fn reduce_panel<T: Scalar>(a: &mut Mat<T>, start: usize, end: usize) -> Vec<T> {
+pub(crate) fn reduce_panel<T: Scalar>(a: &mut Mat<T>, start: usize, end: usize) -> Vec<T> {
     let mut taus = Vec::with_capacity(end - start);
     for j in start..end {
         let column = &mut a.col_as_slice_mut(j)[j..];
@@ -162,7 +162,7 @@ fn reflection<T: Scalar>(x: &mut [T]) -> T {
 }
 
 /// `T` of `I - V T V^T`, upper triangular.
-fn triangular_factor<T: Scalar>(v: MatRef<T>, taus: &[T]) -> Mat<T> {
+pub(crate) fn triangular_factor<T: Scalar>(v: MatRef<T>, taus: &[T]) -> Mat<T> {
     let gram = product(v.transpose(), v);
     let mut t = Mat::zeros(taus.len(), taus.len());
     for (i, &tau) in taus.iter().enumerate() {

@@ -222,8 +222,8 @@ impl<'a, T: Scalar> Problem<'a, T> {
         let sample = RowSample::new(self.entries, options.seed)?;
         let norm = sample.norm();
         let tolerance = options.accuracy.absolute_for(norm);
-        // Where skeletons start: errors of nested bases and of the samples not taken make up for the factor.
-        let (mut factor, mut samples, mut order) = (0.01, 5.0, 3);
+        // Where skeletons start: nested bases hand on errors of the levels below, and the bound is above the error.
+        let (mut factor, mut samples, mut order) = (0.1, 6.0, 3);
         let mut reached = f64::INFINITY;
         for _ in 0..ATTEMPTS {
             let bases = self.bases(factor * tolerance, samples, order)?;
@@ -255,8 +255,8 @@ impl<'a, T: Scalar> Problem<'a, T> {
                 };
                 return Err(MatrixError::Tolerance { what: "H2-matrix", tolerance, reached, limit });
             }
-            factor *= (0.7 * tolerance / bound.value).clamp(0.02, 0.7);
-            samples *= if bound.value < 3.0 * tolerance { 1.2 } else { 1.5 };
+            factor *= (0.6 * tolerance / bound.value).clamp(0.05, 0.6);
+            samples *= if bound.value < 2.0 * tolerance { 1.2 } else { 1.5 };
             order += 1 + usize::from(bound.value > 30.0 * tolerance);
         }
         let limit = format!("{ATTEMPTS} attempts with tighter bases");
@@ -300,8 +300,10 @@ impl<'a, T: Scalar> Problem<'a, T> {
         let by_rows = |candidates: &[usize], samples: &[usize], out: &mut [T]| {
             let mut block = vec![T::ZERO; out.len()];
             self.entries.block(candidates, samples, &mut block);
-            for (i, &x) in block.iter().enumerate() {
-                out[i % candidates.len() * samples.len() + i / candidates.len()] = x;
+            for (sample, row) in block.chunks_exact(candidates.len().max(1)).enumerate() {
+                for (candidate, &x) in row.iter().enumerate() {
+                    out[candidate * samples.len() + sample] = x;
+                }
             }
         };
         let Skeletons { basis, indices, capped } = if self.mirrored {

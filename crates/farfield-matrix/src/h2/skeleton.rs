@@ -1,12 +1,20 @@
 //! Nested skeletons: the basis of a cluster interpolates its rows from a few of them.
 //!
 //! From the leaves up, the candidates of a cluster are its indices or the skeletons of its children; the interpolative decomposition of their
-//! entries at samples of the far field chooses the skeleton. Samples are spread evenly over every cluster of the far field, own and inherited, and weighted
-//! so that their squares estimate those of the whole far field; then random signs fold them into few rows. Cai, Huang, Chow & Xi 2022 (arXiv
-//! 2209.02819) sample the far field in the same spirit.
+//! entries at samples of the far field chooses the skeleton. What an interpolation misses is largest next to the cluster: the expected number of samples in a part of
+//! the far field falls with the eighth power of its distance to the centre of the cluster, beside an equal share for every part. Samples are weighted so that
+//! their squares estimate those of the whole far field; then random signs fold them into few rows. Cai, Huang, Chow & Xi 2022 (arXiv 2209.02819) sample the
+//! far field in the same spirit.
+//!
+//! A skeleton of `k` columns fits `l` folded rows better than rows that were not sampled, by about `1 - k / l` in the Frobenius norm (as for residuals of least
+//! squares; Golub, Heath & Wahba 1979): its residual must be below the tolerance times that number.
+//!
+//! How many rows a cluster needs follows from the rank of the largest cluster of its level, which is treated first.
 
+use std::ops::Range;
 use std::sync::Arc;
 
+use faer::Mat;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -14,6 +22,7 @@ use rayon::prelude::*;
 use super::basis::ClusterBasis;
 use crate::cluster_tree::ClusterTree;
 use crate::interpolative::{Interpolative, interpolative};
+use crate::points::BoundingBox;
 use crate::scalar::Scalar;
 
 /// How accurate the skeletons of one side must be.
@@ -21,7 +30,7 @@ use crate::scalar::Scalar;
 pub(super) struct SkeletonOptions {
     /// Frobenius error of all clusters together.
     pub tolerance: f64,
-    /// Samples for each candidate.
+    /// Samples for each folded row.
     pub samples: f64,
     pub cap: usize,
     pub seed: u64,
@@ -52,33 +61,42 @@ pub(super) fn skeletons<T: Scalar>(
         has_far[s] = !partners[s].is_empty() || c.parent.is_some_and(|p| has_far[p]);
     }
     let levels = (0..=tree.depth()).filter(|&l| tree.level(l).any(|s| has_far[s])).count();
-    let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
-    let offsets: Vec<f64> = (0..other.clusters().len()).map(|_| rng.random()).collect();
-    let mut found: Vec<(Vec<usize>, faer::Mat<T>)> = vec![(Vec::new(), faer::Mat::zeros(0, 0)); clusters.len()];
+    let mut found: Vec<(Vec<usize>, Mat<T>)> = vec![(Vec::new(), Mat::zeros(0, 0)); clusters.len()];
     let mut capped = false;
     for level in (0..=tree.depth()).rev() {
-        let parts: Vec<(usize, Vec<usize>, faer::Mat<T>, bool)> = (tree.level(level).into_par_iter())
-            .map(|s| {
-                let c = &clusters[s];
-                let candidates: Vec<usize> = if c.is_leaf() {
-                    tree.indices(s).to_vec()
-                } else {
-                    c.children.clone().flat_map(|child| found[child].0.iter().copied()).collect()
-                };
-                if !has_far[s] || candidates.is_empty() {
-                    return (s, Vec::new(), faer::Mat::zeros(candidates.len(), 0), false);
-                }
-                let samples =
-                    far_samples(tree, other, partners, &offsets, s, options.samples * candidates.len() as f64);
-                let share = candidates.len() as f64 / (tree.len() * levels) as f64;
-                let tolerance = options.tolerance * share.sqrt();
-                let seed = options.seed.wrapping_add(1 + s as u64);
-                let id = decompose(&candidates, &samples, evaluate, tolerance, options.cap, seed);
-                let chosen = id.skeleton.iter().map(|&i| candidates[i]).collect();
-                (s, chosen, id.coefficients, id.capped)
-            })
-            .collect();
-        for (s, skeleton, matrix, at_cap) in parts {
+        let candidates = |s: usize| -> Vec<usize> {
+            let c = &clusters[s];
+            if c.is_leaf() {
+                tree.indices(s).to_vec()
+            } else {
+                c.children.clone().flat_map(|child| found[child].0.iter().copied()).collect()
+            }
+        };
+        let make = |s: usize, rank: Option<usize>| {
+            let candidates = candidates(s);
+            if !has_far[s] || candidates.is_empty() {
+                return (s, Vec::new(), Mat::zeros(candidates.len(), 0), false);
+            }
+            let share = candidates.len() as f64 / (tree.len() * levels) as f64;
+            let tolerance = options.tolerance * share.sqrt();
+            let seed = options.seed.wrapping_add(1 + s as u64);
+            let field = FarField::new(tree, other, partners, s);
+            let id = decompose(&candidates, &field, evaluate, rank, SkeletonOptions { tolerance, seed, ..options });
+            let chosen = id.skeleton.iter().map(|&i| candidates[i]).collect();
+            (s, chosen, id.coefficients, id.capped)
+        };
+        let size = |s: usize| match clusters[s].is_leaf() {
+            _ if !has_far[s] => 0,
+            true => clusters[s].len(),
+            false => clusters[s].children.clone().map(|child| found[child].0.len()).sum(),
+        };
+        let larger = |best: usize, s: usize| if size(s) > size(best) { s } else { best };
+        let Some(largest) = tree.level(level).reduce(larger) else { continue };
+        let first = make(largest, None);
+        let rank = first.1.len();
+        let others = tree.level(level).into_par_iter().filter(|&s| s != largest).map(|s| make(s, Some(rank)));
+        let others: Vec<_> = others.collect();
+        for (s, skeleton, matrix, at_cap) in others.into_iter().chain([first]) {
             capped |= at_cap;
             found[s] = (skeleton, matrix);
         }
@@ -88,68 +106,152 @@ pub(super) fn skeletons<T: Scalar>(
     Skeletons { basis: ClusterBasis::new(tree.clone(), matrices), indices, capped }
 }
 
-/// Samples of the far field of cluster `s` and their weights: about `wanted` of its own part, and half as many of each ancestor's as of the one below.
-fn far_samples(
-    tree: &ClusterTree,
-    other: &ClusterTree,
-    partners: &[Vec<usize>],
-    offsets: &[f64],
-    s: usize,
-    wanted: f64,
-) -> Vec<(usize, f64)> {
-    let mut samples = Vec::new();
-    let (mut at, mut wanted) = (Some(s), wanted.max(32.0));
-    while let Some(cluster) = at {
-        let list = &partners[cluster];
-        for &t in list {
-            let range = other.cluster(t).range.clone();
-            let count = ((wanted / list.len() as f64).ceil() as usize).clamp(1, range.len());
-            let weight = (range.len() as f64 / count as f64).sqrt();
-            for q in 0..count {
-                let place = ((q as f64 + offsets[t]) * range.len() as f64 / count as f64) as usize;
-                samples.push((other.order()[range.start + place.min(range.len() - 1)], weight));
-            }
-        }
-        if !list.is_empty() {
-            wanted = (0.5 * wanted).max(32.0);
-        }
-        at = tree.cluster(cluster).parent;
-    }
-    samples
+/// The far field of a cluster, in parts.
+struct FarField<'a> {
+    other: &'a ClusterTree,
+    parts: Vec<Part>,
+    /// Sum of all scores.
+    total: f64,
 }
 
-/// The interpolative decomposition of the folded samples; folded into more rows when the rank comes near their number.
+/// A cluster of the far field.
+struct Part {
+    range: Range<usize>,
+    /// Its expected number of samples is in proportion to this, beside an equal share for every part.
+    score: f64,
+}
+
+/// How fast the density of samples falls with the distance: as the power of this.
+const DECAY: i32 = 8;
+
+/// Share of the samples that are spread evenly over the parts.
+const EVEN: f64 = 0.2;
+
+impl<'a> FarField<'a> {
+    /// That of cluster `s`: its own far clusters, each in the parts that its children are, and those of its ancestors.
+    fn new(tree: &ClusterTree, other: &'a ClusterTree, partners: &[Vec<usize>], s: usize) -> Self {
+        let center = tree.cluster(s).bounding_box.as_ref().map(|b| b.center());
+        let center = center.map(|x| BoundingBox { low: x.clone(), high: x });
+        let mut found: Vec<(Range<usize>, f64)> = Vec::new();
+        let mut push = |t: usize| {
+            let c = other.cluster(t);
+            if let (Some(center), Some(there), false) = (&center, &c.bounding_box, c.is_empty()) {
+                found.push((c.range.clone(), center.distance(there)));
+            }
+        };
+        for &t in &partners[s] {
+            if other.cluster(t).is_leaf() { push(t) } else { other.cluster(t).children.clone().for_each(&mut push) }
+        }
+        let mut at = tree.cluster(s).parent;
+        while let Some(ancestor) = at {
+            partners[ancestor].iter().copied().for_each(&mut push);
+            at = tree.cluster(ancestor).parent;
+        }
+        let nearest = found.iter().map(|(_, distance)| *distance).fold(f64::INFINITY, f64::min);
+        let score = |size: usize, distance: f64| {
+            let near = if distance > 0.0 { nearest / distance } else { 1.0 };
+            size as f64 * near.powi(DECAY)
+        };
+        let parts = found.into_iter().map(|(range, distance)| Part { score: score(range.len(), distance), range });
+        let parts: Vec<Part> = parts.collect();
+        let total = parts.iter().map(|p| p.score).sum();
+        Self { other, parts, total }
+    }
+
+    /// About `wanted` samples and their weights: one wherever the sum of the expected numbers passes the next integer, from a random start on; all of a part that is
+    /// expected to have as many as it holds.
+    fn samples(&self, wanted: usize, rng: &mut ChaCha8Rng) -> Vec<(usize, f64)> {
+        let even = EVEN / self.parts.len() as f64;
+        let expected =
+            |p: &Part, wanted: f64| (wanted * ((1.0 - EVEN) * p.score / self.total + even)).min(p.range.len() as f64);
+        // What full parts do not take goes to the others.
+        let mut scaled = wanted as f64;
+        for _ in 0..3 {
+            let sum: f64 = self.parts.iter().map(|p| expected(p, scaled)).sum();
+            scaled *= (wanted as f64 / sum).min(4.0);
+        }
+        let mut samples = Vec::with_capacity(wanted + wanted / 8);
+        let mut next = rng.random::<f64>();
+        for part in &self.parts {
+            let (range, expected) = (&part.range, expected(part, scaled));
+            if expected >= range.len() as f64 {
+                samples.extend(range.clone().map(|place| (self.other.order()[place], 1.0)));
+                continue;
+            }
+            let weight = (range.len() as f64 / expected).sqrt();
+            while next < expected {
+                let place = (next / expected * range.len() as f64) as usize;
+                samples.push((self.other.order()[range.start + place.min(range.len() - 1)], weight));
+                next += 1.0;
+            }
+            next -= expected;
+        }
+        samples
+    }
+}
+
+/// Candidates whose entries are evaluated and folded together, so that they stay in the cache.
+const PANEL: usize = 64;
+
+/// The interpolative decomposition of the folded samples; of more samples, in more rows, when the rank comes near their number. `rank` is what another
+/// cluster of the level needed.
 fn decompose<T: Scalar>(
     candidates: &[usize],
-    samples: &[(usize, f64)],
+    field: &FarField,
     evaluate: &Evaluate<T>,
-    tolerance: f64,
-    cap: usize,
-    seed: u64,
+    rank: Option<usize>,
+    options: SkeletonOptions,
 ) -> Interpolative<T> {
-    let (m, n) = (samples.len(), candidates.len());
-    let rows: Vec<usize> = samples.iter().map(|&(i, _)| i).collect();
-    let mut block = vec![T::ZERO; m * n];
-    evaluate(candidates, &rows, &mut block);
-    let mut folded_to = if n <= 160 { n + 16 } else { (n / 2).max(176) };
+    let n = candidates.len();
+    let most = n + n.max(16);
+    let guess = match rank {
+        Some(k) => k + k / 2 + 16,
+        None if n <= 160 => n + n / 2 + 16,
+        None => (n / 2).max(176),
+    };
+    let mut rows = guess.min(most);
     loop {
-        let folded = m.min(folded_to);
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let factors: Vec<T> = (samples.iter())
-            .map(|&(_, weight)| T::from_f64(if m > folded && rng.random::<bool>() { -weight } else { weight }))
-            .collect();
-        let mut sketch = vec![T::ZERO; folded * n];
-        for (to, from) in sketch.chunks_exact_mut(folded.max(1)).zip(block.chunks_exact(m.max(1))) {
-            for (from, factors) in from.chunks(folded).zip(factors.chunks(folded)) {
+        let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
+        let samples = field.samples(((options.samples * rows as f64) as usize).max(64), &mut rng);
+        let (m, folded) = (samples.len(), rows.min(samples.len()));
+        let sketch = folded_entries(candidates, &samples, folded, evaluate, &mut rng);
+        let unseen = |k: usize| if folded == m { 1.0 } else { 1.0 - k as f64 / folded as f64 };
+        let id = interpolative(sketch, folded, n, |k| options.tolerance * unseen(k), options.cap);
+        let k = id.skeleton.len();
+        if folded == m || rows == most || id.capped || 8 * k <= 7 * folded {
+            return id;
+        }
+        rows = (2 * rows).min(most);
+    }
+}
+
+/// The weighted entries at the samples, added up in `folded` rows with random signs, column by column.
+fn folded_entries<T: Scalar>(
+    candidates: &[usize],
+    samples: &[(usize, f64)],
+    folded: usize,
+    evaluate: &Evaluate<T>,
+    rng: &mut ChaCha8Rng,
+) -> Vec<T> {
+    let mixed = samples.len() > folded;
+    let factors = samples.iter().map(|&(_, w)| T::from_f64(if mixed && rng.random::<bool>() { -w } else { w }));
+    let factors: Vec<T> = factors.collect();
+    let rows: Vec<usize> = samples.iter().map(|&(i, _)| i).collect();
+    let mut sketch = vec![T::ZERO; folded * candidates.len()];
+    if folded == 0 {
+        return sketch;
+    }
+    let mut block = vec![T::ZERO; folded * PANEL.min(candidates.len())];
+    for (candidates, sketch) in candidates.chunks(PANEL).zip(sketch.chunks_mut(PANEL * folded)) {
+        for (rows, factors) in rows.chunks(folded).zip(factors.chunks(folded)) {
+            let block = &mut block[..rows.len() * candidates.len()];
+            evaluate(candidates, rows, block);
+            for (to, from) in sketch.chunks_exact_mut(folded).zip(block.chunks_exact(rows.len())) {
                 for ((to, &x), &factor) in to.iter_mut().zip(from).zip(factors) {
                     *to += factor * x;
                 }
             }
         }
-        let id = interpolative(sketch, folded, n, tolerance, cap);
-        if folded == m || folded >= n + 16 || id.capped || 5 * id.skeleton.len() <= 4 * folded {
-            return id;
-        }
-        folded_to *= 2;
     }
+    sketch
 }

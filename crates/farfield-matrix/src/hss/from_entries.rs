@@ -410,7 +410,7 @@ impl FarFields<'_> {
             }
             let (m, n) = (far.nrows(), far.ncols());
             let columns = (0..n).flat_map(|j| far.col_as_slice(j)).copied().collect();
-            let id = interpolative(columns, m, n, tolerance, usize::MAX);
+            let id = interpolative(columns, m, n, |_| tolerance, usize::MAX);
             Ok((id.coefficients, id.skeleton.into_iter().map(|k| candidates[k]).collect()))
         };
         nodes.into_par_iter().map(of_node).collect()
