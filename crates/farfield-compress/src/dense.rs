@@ -15,6 +15,11 @@ pub(crate) fn product(a: MatRef<f64>, b: MatRef<f64>) -> Mat<f64> {
     c
 }
 
+/// `C += A B`.
+pub(crate) fn add_product(c: MatMut<f64>, a: MatRef<f64>, b: MatRef<f64>) {
+    matmul(c, Accum::Add, a, b, 1.0, Par::Seq);
+}
+
 /// `C -= A B`.
 pub(crate) fn subtract_product(c: MatMut<f64>, a: MatRef<f64>, b: MatRef<f64>) {
     matmul(c, Accum::Add, a, b, -1.0, Par::Seq);

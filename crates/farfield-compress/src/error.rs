@@ -61,7 +61,9 @@ pub enum CompressError {
         expected: String,
     },
     /// A budget that cannot be met.
-    #[error("a budget of {budget} bytes cannot be met: {least} bytes are needed at least, {copied} of them for tensors that are copied")]
+    #[error(
+        "a budget of {budget} bytes cannot be met: {least} bytes are needed at least, {copied} of them for tensors that are copied"
+    )]
     Budget {
         /// Bytes allowed.
         budget: u64,

@@ -12,7 +12,7 @@
 use faer::{Mat, MatRef};
 use farfield_matrix::norm_2;
 
-use crate::dense::{Cholesky, gram, product, square_norm, subtract_product, to_matrix};
+use crate::dense::{Cholesky, gram, square_norm, subtract_product, to_matrix};
 
 const U: f64 = f64::EPSILON / 2.0;
 
@@ -29,6 +29,13 @@ impl Residual {
         subtract_product(matrix.as_mut(), u, v.transpose());
         let sizes = upper_norm(w) + upper_norm(u) * upper_norm(v);
         Self { matrix, rounding: (u.ncols() + 2) as f64 * 1.01 * U * sizes }
+    }
+
+    /// `w - d` for the entries `d` of `w`, rounded; nothing if they need no rounding.
+    pub fn of_rounding(w: MatRef<f64>, d: MatRef<f64>) -> Self {
+        let matrix = Mat::from_fn(w.nrows(), w.ncols(), |i, j| w[(i, j)] - d[(i, j)]);
+        let rounding = U * upper_norm(matrix.as_ref());
+        Self { matrix, rounding }
     }
 
     /// An upper bound on the Frobenius norm of the exact residual.
@@ -85,14 +92,10 @@ pub(crate) fn upper_spectral(a: MatRef<f64>) -> f64 {
     frobenius
 }
 
-/// `u v^T`.
-pub(crate) fn low_rank_product(u: MatRef<f64>, v: MatRef<f64>) -> Mat<f64> {
-    product(u, v.transpose())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dense::product;
 
     #[test]
     fn bounds_hold_and_are_sharp() {
@@ -112,7 +115,7 @@ mod tests {
     fn the_residual_of_exact_factors_is_nothing_but_rounding() {
         let u = Mat::from_fn(20, 3, |i, j| ((i + 7 * j) as f64).cos());
         let v = Mat::from_fn(15, 3, |i, j| ((2 * i + j) as f64).sin());
-        let w = low_rank_product(u.as_ref(), v.as_ref());
+        let w = product(u.as_ref(), v.as_ref().transpose());
         let bound = Residual::new(w.as_ref(), u.as_ref(), v.as_ref()).frobenius();
         assert!(bound > 0.0 && bound < 1e-12, "{bound}");
     }

@@ -45,12 +45,6 @@ impl TensorInfo {
     pub(crate) fn begin(&self) -> u64 {
         self.begin
     }
-
-    /// The same tensor under another type and shape, for tests and for parts whose shape is known.
-    #[cfg(test)]
-    pub(crate) fn new(name: &str, dtype: Dtype, shape: &[usize], begin: u64, bytes: usize) -> Self {
-        Self { name: name.to_owned(), dtype, shape: shape.to_vec(), begin, bytes }
-    }
 }
 
 /// The metadata and the tensors, by their place in the file, of a header that is followed by `data` bytes.
@@ -93,7 +87,10 @@ pub(crate) fn parse(text: &[u8], data: u64) -> Result<(Metadata, Vec<TensorInfo>
     for tensor in &tensors {
         if tensor.begin != at {
             let what = if tensor.begin < at { "overlap those before" } else { "leave a gap" };
-            return Err(format!("the bytes of tensor {:?} {what}: they begin at {}, not {at}", tensor.name, tensor.begin));
+            return Err(format!(
+                "the bytes of tensor {:?} {what}: they begin at {}, not {at}",
+                tensor.name, tensor.begin
+            ));
         }
         at += tensor.bytes as u64;
     }

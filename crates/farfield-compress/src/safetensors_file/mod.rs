@@ -13,9 +13,9 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-pub use header::TensorInfo;
 pub(crate) use header::Metadata;
-pub(crate) use writer::{Contents, NewTensor, file_bytes, json_text, tensor_entry_bytes, write};
+pub use header::TensorInfo;
+pub(crate) use writer::{Contents, NewTensor, copy, file_bytes, json_text, tensor_entry_bytes, write};
 
 use crate::error::CompressError;
 

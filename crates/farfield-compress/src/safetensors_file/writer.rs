@@ -6,8 +6,8 @@ use farfield_data::replace_file_with;
 use safetensors::Dtype;
 use serde_json::Value;
 
-use super::header::{Metadata, TensorInfo};
 use super::SafetensorsFile;
+use super::header::{Metadata, TensorInfo};
 use crate::error::CompressError;
 
 /// Bytes that are copied at a time.
@@ -18,7 +18,7 @@ pub(crate) enum Contents<'a> {
     /// They are those of a tensor of another file.
     Copied(&'a SafetensorsFile, &'a TensorInfo),
     /// They are in memory.
-    Bytes(Vec<u8>),
+    Bytes(&'a [u8]),
     /// They are made when their turn comes; the number of bytes is known.
     Made(usize, Box<dyn Fn() -> Result<Vec<u8>, CompressError> + 'a>),
 }
@@ -83,6 +83,17 @@ fn header(metadata: &Metadata, tensors: &[&NewTensor]) -> Result<Vec<u8>, Compre
 pub(crate) fn file_bytes(metadata: &Metadata, tensors: &[NewTensor]) -> Result<u64, CompressError> {
     let numbers: u64 = tensors.iter().map(|tensor| tensor.contents.bytes() as u64).sum();
     Ok(8 + header(metadata, &in_file_order(tensors))?.len() as u64 + numbers)
+}
+
+/// Writes the same bytes as those of a file. Returns their number.
+///
+/// # Errors
+/// When either file cannot be read or written.
+pub(crate) fn copy(file: &SafetensorsFile, target: &Path) -> Result<u64, CompressError> {
+    let mut source = std::fs::File::open(file.path()).map_err(CompressError::io(file.path(), "open"))?;
+    replace_file_with(target, |out| std::io::copy(&mut source, out).map(|_| ()))
+        .map_err(CompressError::io(target, "write"))?;
+    Ok(file.bytes())
 }
 
 /// Writes the file as a whole or not at all. Returns its size.
