@@ -18,7 +18,7 @@ use crate::error::CompressError;
 use crate::layout::{self, Description, ErrorNorm, KEY, Part, Record, StoredKind, VERSION};
 use crate::number::NumberType;
 use crate::pattern::matches;
-use crate::safetensors_file::{Contents, NewTensor, SafetensorsFile, TensorInfo, copy, file_bytes, write};
+use crate::safetensors_file::{Contents, Metadata, NewTensor, SafetensorsFile, TensorInfo, copy, file_bytes, write};
 
 /// Entries of the weights that are worked on at the same time.
 const BATCH: usize = 5_000_000;
@@ -482,7 +482,7 @@ fn contents<'a>(
     weights: &[&TensorInfo],
     outcomes: &'a [Outcome],
     options: &CompressOptions,
-) -> Result<(Vec<(String, String)>, Vec<NewTensor<'a>>), CompressError> {
+) -> Result<(Metadata, Vec<NewTensor<'a>>), CompressError> {
     let records: Vec<Record> = outcomes.iter().filter_map(|outcome| outcome.record.clone()).collect();
     let description = Description { version: VERSION, norm: options.norm, tensors: records };
     let text = serde_json::to_string(&description).map_err(|e| CompressError::file(file.path(), e.to_string()))?;

@@ -15,7 +15,7 @@ use crate::raw::{Raw, f32s, file, names};
 use crate::weights::{gaussian, green, permutation, weight};
 
 /// A folder with `in.safetensors`.
-struct Place(tempfile::TempDir);
+pub struct Place(pub tempfile::TempDir);
 
 impl Place {
     fn new(metadata: &[(&str, &str)], tensors: &[Raw]) -> Self {
@@ -24,11 +24,11 @@ impl Place {
         place
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(format!("{name}.safetensors"))
     }
 
-    fn compress(&self, options: &CompressOptions) -> CompressReport {
+    pub fn compress(&self, options: &CompressOptions) -> CompressReport {
         let report = compress_file(&self.path("in"), &self.path("small"), options, &|_, _| ()).unwrap();
         let size = |name| std::fs::metadata(self.path(name)).unwrap().len();
         assert_eq!((report.input_bytes, report.output_bytes), (size("in"), size("small")));
@@ -106,7 +106,7 @@ fn decaying(m: usize, n: usize, k: usize, noise: f64, seed: u64) -> Vec<f64> {
 }
 
 /// A small network: low rank, hierarchical, random, a convolution, a bias, whole numbers, empty tensors.
-fn network() -> Place {
+pub fn network() -> Place {
     let mut random = ChaCha8Rng::seed_from_u64(9);
     let (rows, cols) = (permutation(160, &mut random), permutation(160, &mut random));
     Place::new(

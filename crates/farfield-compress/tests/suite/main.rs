@@ -3,6 +3,10 @@
 mod certificates;
 mod files;
 mod hostile;
+mod loader;
 mod mutations;
+mod networks;
 mod raw;
+mod refinement;
+mod rivals;
 mod weights;

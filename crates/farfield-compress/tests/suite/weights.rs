@@ -57,13 +57,7 @@ pub fn weight(seed: u64, largest: usize) -> Matrix<f64> {
                 a[(i, j)]
             }
         }
-        8 => {
-            if a[(i, j)].abs() > 1.5 {
-                a[(i, j)]
-            } else {
-                0.0
-            }
-        }
+        8 if a[(i, j)].abs() > 1.5 => a[(i, j)],
         _ => 0.0,
     };
     let out = if kind == 9 { green(&rows, &cols) } else { Matrix::from_fn(m, n, entry) };
