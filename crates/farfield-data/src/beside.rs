@@ -71,12 +71,19 @@ impl Beside {
 /// # Errors
 /// What the operating system refused.
 pub fn replace_file(target: &Path, pieces: &[&[u8]]) -> io::Result<()> {
+    replace_file_with(target, |out| pieces.iter().try_for_each(|piece| out.write_all(piece)))
+}
+
+/// As [`replace_file`], with the bytes that `fill` produces, which need not fit into memory.
+///
+/// # Errors
+/// What the operating system refused, or `fill`.
+pub fn replace_file_with(target: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let nameless = || io::Error::new(io::ErrorKind::InvalidInput, "the path names no file");
-    let mut temporary =
-        temporary_for(target, target.file_name().ok_or_else(nameless)?).map_err(without_temporary_name)?;
-    for piece in pieces {
-        temporary.write_all(piece).map_err(without_temporary_name)?;
-    }
+    let temporary = temporary_for(target, target.file_name().ok_or_else(nameless)?).map_err(without_temporary_name)?;
+    let mut writer = BufWriter::with_capacity(1 << 18, temporary.as_file());
+    fill(&mut writer).and_then(|()| writer.flush()).map_err(without_temporary_name)?;
+    drop(writer);
     put_in_place(temporary, target, true)
 }
 

@@ -73,7 +73,7 @@ mod writer;
 pub use array::{Array, ArrayData};
 pub use array_file::{read_array, save_array, save_npy};
 pub use batches::Batches;
-pub use beside::{create_file, replace_file};
+pub use beside::{create_file, replace_file, replace_file_with};
 pub use dataset::{Dataset, OpenOptions, Side};
 pub use error::DataError;
 pub use inspect::{ArraySummary, MaskSummary, PairSummary, Summary, TrajectorySummary, inspect};

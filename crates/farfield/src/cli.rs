@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
-use crate::command::{bench, data, eval, export, matrix, predict, recover, reproduce, train};
+use crate::command::{bench, compress, data, eval, export, matrix, predict, recover, reproduce, train};
 use crate::failure::bad_input;
 
 /// Operators whose far field is low-rank: learn them from data, keep them, apply them.
@@ -34,6 +34,10 @@ enum Command {
     /// Hierarchical matrices: build, look into, apply, solve, draw.
     #[command(subcommand)]
     Matrix(matrix::MatrixCommand),
+    /// Make a trained network smaller, with a certified error of every weight.
+    Compress(compress::CompressArgs),
+    /// Restore a dense file from a compressed one.
+    Decompress(compress::DecompressArgs),
     /// Recover a linear operator from input/output pairs, without training.
     Recover(recover::RecoverArgs),
     /// Reproduce a table, figure or theorem of the papers.
@@ -60,6 +64,8 @@ impl Cli {
             Command::Export(args) => export::run(&args),
             Command::Data(command) => data::run(&command),
             Command::Matrix(command) => matrix::run(&command),
+            Command::Compress(args) => compress::run(&args),
+            Command::Decompress(args) => compress::run_back(&args),
             Command::Recover(args) => recover::run(&args),
             Command::Reproduce(args) => reproduce::run(&args),
             Command::Bench(args) => bench::run(&args),

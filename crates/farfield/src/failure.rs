@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use farfield_compress::CompressError;
 use farfield_data::DataError;
 use farfield_matrix::MatrixError;
 use farfield_nn::NnError;
@@ -31,6 +32,7 @@ pub fn exit_status(error: &anyhow::Error) -> u8 {
             || cause.is::<PdeError>()
             || cause.downcast_ref::<DataError>().is_some_and(is_bad_data)
             || cause.downcast_ref::<MatrixError>().is_some_and(is_bad_matrix)
+            || cause.downcast_ref::<CompressError>().is_some_and(CompressError::is_bad_input)
             || match cause.downcast_ref::<NnError>() {
                 Some(NnError::Io { .. } | NnError::NonFinite { .. }) | None => false,
                 Some(NnError::Data(data)) => is_bad_data(data),

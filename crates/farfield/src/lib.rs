@@ -10,7 +10,9 @@
 //! | [`data`] | data sets on disk and in memory |
 //! | [`pde`] | the problems: generators of data |
 //! | [`nn`] | layers, models, training, model files |
+//! | [`compress`] | trained weights as certified low-rank and hierarchical factors |
 
+pub use farfield_compress as compress;
 pub use farfield_data as data;
 pub use farfield_kernels as kernels;
 pub use farfield_matrix as matrix;

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub mod bench;
+pub mod compress;
 pub mod data;
 pub mod eval;
 pub mod export;
