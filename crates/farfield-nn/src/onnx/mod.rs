@@ -8,7 +8,7 @@
 //! * what does not depend on the input (the trunk of a DeepONet, a learned Green's function) is stored by its values;
 //! * the metadata hold the version of farfield, the kind of the model and its configuration.
 //!
-//! `graph` builds and checks the graph, and each kind of model has a file that says how it is lowered to operators. The same model gives the same bytes. Cost of a
+//! `graph` and `operators` build and check the graph, and each kind of model has a file that says how it is lowered to operators. The same model gives the same bytes. Cost of a
 //! run: the multiply-adds of the model's own forward pass, and a transposition of the field an axis and HSS layer. A file can have at most 2 GiB, the limit of protocol
 //! buffers.
 
@@ -21,6 +21,7 @@ mod graph;
 mod green_learning;
 mod hss_layer;
 mod neural_hss;
+mod operators;
 mod parameters;
 mod proto;
 mod resnet;
