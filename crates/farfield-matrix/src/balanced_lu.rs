@@ -50,7 +50,7 @@ impl<T: Scalar> BalancedLu<T> {
         }
         for j in 0..n {
             let (above, below) = a.col_as_slice_mut(j).split_at_mut(j);
-            above.iter_mut().zip(&roots).for_each(|(u, &root)| *u = *u / root);
+            above.iter_mut().zip(&roots).for_each(|(u, &root)| *u /= root);
             below[0] = roots[j];
             below[1..].iter_mut().for_each(|l| *l *= roots[j]);
         }
@@ -137,12 +137,12 @@ fn eliminate<T: Scalar>(a: &mut Mat<T>) -> (Vec<usize>, Vec<usize>) {
         if pivot == T::ZERO {
             break;
         }
-        tail.iter_mut().for_each(|l| *l = *l / pivot);
+        tail.iter_mut().for_each(|l| *l /= pivot);
         multipliers.clear();
         multipliers.extend_from_slice(tail);
-        for j in k + 1..n {
+        for (j, largest) in largest.iter_mut().enumerate().skip(k + 1) {
             let (head, tail) = a.col_as_slice_mut(j).split_at_mut(k + 1);
-            largest[j] = eliminate_in_column(tail, &multipliers, head[k]);
+            *largest = eliminate_in_column(tail, &multipliers, head[k]);
         }
     }
     (rows, cols)
@@ -241,7 +241,7 @@ mod tests {
         // B of [A B; B^T A], positive definite with a condition number of 1e12: |A_L^{-1} B A_R^{-1}| < 1 in the 2-norm.
         let n = 30;
         let k = |i: usize, j: usize| (-((i as f64 - j as f64) / 15.0).powi(2)).exp() + if i == j { 1e-11 } else { 0.0 };
-        let turn = |i: usize| if i % 3 == 0 { -1.0 } else { 1.0 };
+        let turn = |i: usize| if i.is_multiple_of(3) { -1.0 } else { 1.0 };
         let a = Mat::from_fn(n, n, |i, j| turn(i) * k((11 * i) % n, j));
         let mut b = Mat::from_fn(n, n, |i, j| turn(i) * k((11 * i) % n, n + j));
         let lu = BalancedLu::new(a, |_| 0.0).unwrap();
