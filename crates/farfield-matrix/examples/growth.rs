@@ -21,7 +21,7 @@ fn counted(format: &str, n: usize) -> Result<(usize, usize, Certificate), Matrix
     let tree = Arc::new(ClusterTree::geometric(&points, 64, Splitting::Median)?);
     Ok(match format {
         "hss" => {
-            let options = SkeletonOptions { symmetric: true, check_rows: 64, failure: 0.01, ..Default::default() };
+            let options = SkeletonOptions { check_rows: 64, failure: 0.01, ..Default::default() };
             let (h, certificate) = Hss::from_entries(&entries, &tree, &tree, accuracy, &options)?;
             (h.stored(), h.multiply_adds(), certificate)
         }

@@ -116,12 +116,18 @@ pub struct EntryFn<F> {
     nrows: usize,
     ncols: usize,
     entry: F,
+    symmetric: bool,
 }
 
 impl<F> EntryFn<F> {
     /// The `nrows x ncols` matrix with entries `entry(row, col)`.
     pub fn new(nrows: usize, ncols: usize, entry: F) -> Self {
-        Self { nrows, ncols, entry }
+        Self { nrows, ncols, entry, symmetric: false }
+    }
+
+    /// The matrix of order `n` with entries `entry(row, col) = entry(col, row)`, which the caller vouches for.
+    pub fn symmetric(n: usize, entry: F) -> Self {
+        Self { nrows: n, ncols: n, entry, symmetric: true }
     }
 }
 
@@ -136,5 +142,9 @@ impl<T: Scalar, F: Fn(usize, usize) -> T + Sync> Entries<T> for EntryFn<F> {
 
     fn entry(&self, row: usize, col: usize) -> T {
         (self.entry)(row, col)
+    }
+
+    fn is_symmetric(&self) -> bool {
+        self.symmetric
     }
 }

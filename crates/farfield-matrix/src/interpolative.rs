@@ -163,7 +163,7 @@ fn pivots<T: Scalar>(a: &Mat<T>, start: usize, count: usize, rng: &mut ChaCha8Rn
         let row = &mut rest[..n];
         for (l, &pivot) in done.chunks_exact(n).zip(&chosen) {
             let factor = row[pivot];
-            row.iter_mut().zip(l).for_each(|(x, &l)| *x = *x - factor * l);
+            row.iter_mut().zip(l).for_each(|(x, &l)| *x -= factor * l);
         }
         let mut best = (0.0, None);
         for (j, x) in row.iter().enumerate() {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use farfield_matrix::hss::ProductOptions;
 use farfield_matrix::{
-    Accuracy, AdaptiveBlocks, Admissibility, AtZero, ClusterTree, H2Matrix, H2Options, HMatrix, HMatrixOptions, Hodlr,
-    Hss, Kernel, KernelMatrix, Matrix, Points, SkeletonOptions, Splitting,
+    Accuracy, AdaptiveBlocks, Admissibility, AtZero, ClusterTree, EntryFn, H2Matrix, H2Options, HMatrix,
+    HMatrixOptions, Hodlr, Hss, Kernel, KernelMatrix, Matrix, Points, SkeletonOptions, Splitting,
 };
 
 #[test]
@@ -24,8 +24,12 @@ fn builds_and_factors_never_ask_faer_for_its_threads() {
     let (hss, _) = Hss::from_dense_on(&a, &tree, &tree, accuracy).unwrap();
     hss.ulv().unwrap();
     Hss::from_products(&a, &tree, &tree, accuracy, &ProductOptions::default()).unwrap();
-    let symmetric = SkeletonOptions { symmetric: true, ..SkeletonOptions::default() };
-    Hss::from_entries(&a, &tree, &tree, accuracy, &symmetric).unwrap().0.cholesky(1e-12).unwrap();
+    let symmetric = EntryFn::symmetric(n, |i: usize, j: usize| a[(i, j)]);
+    Hss::from_entries(&symmetric, &tree, &tree, accuracy, &SkeletonOptions::default())
+        .unwrap()
+        .0
+        .cholesky(1e-12)
+        .unwrap();
 
     let (hodlr, _) = Hodlr::from_dense(&a, tree.clone(), accuracy).unwrap();
     hodlr.factor().unwrap();

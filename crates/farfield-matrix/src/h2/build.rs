@@ -60,8 +60,6 @@ pub struct H2Options {
     pub splitting: Splitting,
     /// Far blocks have `max(diam s, diam t) <= eta dist(s, t)`; 1.8 by default.
     pub eta: f64,
-    /// For entries: whether they are symmetric, which halves the cost when row and column tree are the same. Not checked, but for the sampled rows.
-    pub symmetric: bool,
     /// Probability with which the certificate may fail; 1e-3 by default.
     pub failure: f64,
     /// Of the random choices.
@@ -78,7 +76,6 @@ impl H2Options {
             leaf_size: 100,
             splitting: Splitting::Boxes,
             eta: 1.8,
-            symmetric: false,
             failure: 1e-3,
             seed: 0,
         }
@@ -144,7 +141,8 @@ impl<T: Scalar> H2Matrix<T> {
         Problem::new(kernel, Some(kernel), rows, cols, kernel.is_symmetric(), options)?.solve()
     }
 
-    /// The H2-matrix of any entries on trees that carry boxes ([`ClusterTree::geometric`], [`ClusterTree::with_points`]). Bases are skeletons.
+    /// The H2-matrix of any entries on trees that carry boxes ([`ClusterTree::geometric`], [`ClusterTree::with_points`]). Bases are skeletons. Entries that say
+    /// that they are symmetric ([`Entries::is_symmetric`]) cost half when both trees are the same `Arc`; that they are is not checked, but for the sampled rows.
     ///
     /// # Errors
     /// As [`H2Matrix::from_kernel`]; [`MatrixError::Tree`] for trees that do not fit, [`MatrixError::Option`] for interpolation or recomputed
@@ -162,7 +160,7 @@ impl<T: Scalar> H2Matrix<T> {
         if options.storage == H2Storage::Recomputed {
             return Err(MatrixError::Option { name: "storage", value: "Recomputed".to_owned(), rule });
         }
-        let mirrored = (options.symmetric || entries.is_symmetric()) && Arc::ptr_eq(&rows, &cols);
+        let mirrored = entries.is_symmetric() && Arc::ptr_eq(&rows, &cols);
         Problem::new(entries, None, rows, cols, mirrored, options)?.solve()
     }
 }
@@ -219,7 +217,7 @@ impl<'a, T: Scalar> Problem<'a, T> {
         let options = self.options;
         let near: usize = self.near.iter().map(|&(s, t)| self.rows.cluster(s).len() * self.cols.cluster(t).len()).sum();
         self.within_budget(0, near)?;
-        let sample = RowSample::new(self.entries, options.seed)?;
+        let sample = RowSample::new(self.entries, &self.far_rows(), options.seed)?;
         let norm = sample.norm();
         let tolerance = options.accuracy.absolute_for(norm);
         // Where skeletons start: nested bases hand on errors of the levels below, and the bound is above the error.
@@ -261,6 +259,21 @@ impl<'a, T: Scalar> Problem<'a, T> {
         }
         let limit = format!("{ATTEMPTS} attempts with tighter bases");
         Err(MatrixError::Tolerance { what: "H2-matrix", tolerance, reached, limit })
+    }
+
+    /// The rows, in the user's numbers, that lie in a far block.
+    fn far_rows(&self) -> Vec<usize> {
+        let mut rows: Vec<usize> = Vec::new();
+        let mut far = vec![false; self.rows.clusters().len()];
+        for (s, c) in self.rows.clusters().iter().enumerate() {
+            far[s] = c.parent.is_some_and(|p| far[p])
+                || self.partners.0[s].iter().any(|&t| !self.cols.cluster(t).is_empty());
+            if c.is_leaf() && far[s] {
+                rows.extend(self.rows.indices(s));
+            }
+        }
+        rows.sort_unstable();
+        rows
     }
 
     fn largest_order(&self) -> usize {

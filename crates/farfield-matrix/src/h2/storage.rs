@@ -56,6 +56,13 @@ impl<T: Scalar> Blocks<T> {
     }
 }
 
+impl<T> H2Matrix<T> {
+    /// Whether blocks are stored in single precision.
+    pub(super) fn is_single(&self) -> bool {
+        matches!(&self.blocks, Blocks::Stored { numbers, .. } if matches!(**numbers, Numbers::Single(_)))
+    }
+}
+
 /// One block as products need it.
 pub(super) enum Block<'a, T> {
     Stored(Stored<'a, T>),

@@ -54,22 +54,19 @@ pub struct SkeletonOptions {
     pub failure: f64,
     /// Rows of `A - H` that are computed to check the result, more when their errors differ much. Default 256.
     pub check_rows: usize,
-    /// The caller's word that `A(i, j) = A(j, i)`, bit for bit: rows and columns then share their bases, at half the
-    /// cost. Needs equal row and column trees. Default false: what the entries themselves say
-    /// ([`Entries::is_symmetric`]).
-    pub symmetric: bool,
     /// How often the build may be repeated with a smaller local tolerance. Default 4.
     pub attempts: usize,
 }
 
 impl Default for SkeletonOptions {
     fn default() -> Self {
-        Self { seed: 0, failure: 1e-3, check_rows: 256, symmetric: false, attempts: 4 }
+        Self { seed: 0, failure: 1e-3, check_rows: 256, attempts: 4 }
     }
 }
 
 impl<T: Scalar> Hss<T> {
-    /// The HSS form of `entries` on trees of its rows and columns of the same shape.
+    /// The HSS form of `entries` on trees of its rows and columns of the same shape. Rows and columns of entries that say that they are symmetric
+    /// ([`Entries::is_symmetric`]) share their bases on equal trees, at half the cost.
     ///
     /// The certificate rests on rows of `A - H` at uniformly random places. With `x` the squared norms of `s` such
     /// rows, `||A - H||_F^2 <= n mean(x) / (1 - t)` but for a probability of `exp(-s t^2 / (2 k))`, where `k` is the
@@ -92,14 +89,10 @@ impl<T: Scalar> Hss<T> {
     ) -> Result<(Self, Certificate), MatrixError> {
         check_trees(entries.nrows(), entries.ncols(), rows, cols)?;
         options.check()?;
-        if options.symmetric && rows != cols {
-            let reason = "a symmetric matrix needs equal trees of its rows and columns".to_owned();
-            return Err(MatrixError::Tree { reason });
-        }
         let what = "HSS form of given entries";
         accuracy.check_memory(what, leaf_bytes::<T>(rows, cols))?;
         let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
-        let symmetric = options.symmetric || (entries.is_symmetric() && rows == cols);
+        let symmetric = entries.is_symmetric() && rows == cols;
         let build = Build { entries, rows, cols, options, symmetric };
         let mut norm = build.norm_estimate(&mut rng)?;
         let (mut fraction, mut reached) = (0.07, f64::INFINITY);

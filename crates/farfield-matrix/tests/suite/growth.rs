@@ -32,7 +32,7 @@ fn per_unknown(count: impl Fn(&Problem) -> usize) -> [f64; 3] {
 #[test]
 fn nested_bases_take_the_same_for_each_unknown() {
     let hss = per_unknown(|p| {
-        let options = SkeletonOptions { symmetric: true, check_rows: 32, failure: 0.01, ..Default::default() };
+        let options = SkeletonOptions { check_rows: 32, failure: 0.01, ..Default::default() };
         Hss::from_entries(&p.entries, &p.tree, &p.tree, p.accuracy, &options).unwrap().0.multiply_adds()
     });
     let h2 = per_unknown(|p| {

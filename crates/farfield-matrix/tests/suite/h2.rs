@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use farfield_matrix::{
     Accuracy, AtZero, ClusterTree, Confidence, Entries, EntryFn, H2Basis, H2Matrix, H2Options, H2Storage, Kernel,
-    KernelMatrix, LinearOperator, Matrix, MatrixError, Points, Scalar, Splitting,
+    KernelMatrix, LinearOperator, Matrix, MatrixError, Nested, Points, Scalar, Splitting,
 };
 
 fn random(n: usize, seed: usize) -> impl Iterator<Item = f64> {
@@ -150,8 +150,8 @@ fn entries_without_a_kernel() {
             check(&full, &h, certificate.frobenius.value, 1.2 * tolerance * full.norm_frobenius(), "entries");
         }
     }
-    let symmetric = EntryFn::new(800, 800, |i, j| entry(i, j) + entry(j, i));
-    let options = H2Options { symmetric: true, ..relative(1e-5) };
+    let symmetric = EntryFn::symmetric(800, |i, j| entry(i, j) + entry(j, i));
+    let options = relative(1e-5);
     let (h, certificate) = H2Matrix::from_entries(&symmetric, tree.clone(), tree.clone(), &options).unwrap();
     let full = dense(&symmetric);
     check(&full, &h, certificate.frobenius.value, 1.2e-5 * full.norm_frobenius(), "symmetric entries");
@@ -307,4 +307,28 @@ fn stored_numbers_grow_linearly_in_one_dimension() {
     };
     let (small, large) = (per_unknown(10_000), per_unknown(100_000));
     assert!(large / small < 1.5 && small / large < 1.5, "{small} numbers an unknown, then {large}");
+}
+
+#[test]
+fn the_error_of_the_few_rows_with_a_far_field_is_bounded() {
+    // Five points at either end, far from each other; a leaf of 400 between them, near to everything.
+    let place = |i: usize| match i {
+        0..5 => 0.004 * i as f64,
+        5..405 => 0.05 + 0.9 * (i - 5) as f64 / 400.0,
+        _ => 0.98 + 0.004 * (i - 405) as f64,
+    };
+    let points = Arc::new(Points::new(1, (0..410).map(place).collect()).unwrap());
+    let leaves = [0..5, 5..405, 405..410].map(|range| Nested::Leaf(range.collect()));
+    let tree = ClusterTree::from_nested(&Nested::Split(leaves.into())).unwrap().with_points(&points).unwrap();
+    let tree = Arc::new(tree);
+    let kernel = kernel_matrix::<f64>("gaussian:0.5", &points, &points);
+    let full = dense(&kernel);
+    for seed in 0..20 {
+        // The far blocks are a small part of the norm: they may have a visible error.
+        let options = H2Options { seed, ..relative(1e-2) };
+        let (h, c) = H2Matrix::from_entries(&kernel, tree.clone(), tree.clone(), &options).unwrap();
+        let error = distance(&h.to_dense(), &full);
+        assert!(error > 1e-8 * full.norm_frobenius(), "nothing to be missed: {error:e}");
+        assert!(error <= c.frobenius.value, "seed {seed}: {error:e} above {:e}", c.frobenius.value);
+    }
 }

@@ -136,9 +136,11 @@ fn kernels_from_their_entries_to_any_tolerance() {
             let (points, a) = kernel_case(dim, n, kernel, k as u64);
             let tree = Arc::new(ClusterTree::geometric(&points, 32, Splitting::Median).unwrap());
             for (tolerance, symmetric) in [(1e-2, false), (1e-5, true), (1e-9, false), (1e-12, true)] {
-                let options = SkeletonOptions { symmetric, check_rows: 64, ..SkeletonOptions::default() };
+                let entry = |i, j| a[(i, j)];
+                let entries = if symmetric { EntryFn::symmetric(n, entry) } else { EntryFn::new(n, n, entry) };
+                let options = SkeletonOptions { check_rows: 64, ..SkeletonOptions::default() };
                 let accuracy = Accuracy::relative(tolerance).unwrap();
-                let (h, certificate) = Hss::from_entries(&entries(&a), &tree, &tree, accuracy, &options).unwrap();
+                let (h, certificate) = Hss::from_entries(&entries, &tree, &tree, accuracy, &options).unwrap();
                 let error = distance(&h.to_dense(), &a);
                 let context = format!("dimension {dim}, n = {n}, kernel {k}, tolerance {tolerance}: error {error}");
                 assert!(error <= certificate.frobenius.value, "{context} above {:?}", certificate.frobenius);
@@ -207,9 +209,9 @@ fn entries_that_cannot_be_approximated_are_errors() {
 #[test]
 fn numbers_per_unknown_stay_while_n_grows() {
     let per_unknown = |n: usize| {
-        let entries = EntryFn::new(n, n, move |i: usize, j: usize| 1.0 / (1.0 + i.abs_diff(j) as f64));
+        let entries = EntryFn::symmetric(n, move |i: usize, j: usize| 1.0 / (1.0 + i.abs_diff(j) as f64));
         let tree = Arc::new(ClusterTree::bisection(n, 64).unwrap());
-        let options = SkeletonOptions { symmetric: true, check_rows: 16, failure: 0.3, ..SkeletonOptions::default() };
+        let options = SkeletonOptions { check_rows: 16, failure: 0.3, ..SkeletonOptions::default() };
         let accuracy = Accuracy::relative(1e-6).unwrap();
         let (h, _) = Hss::<f64>::from_entries(&entries, &tree, &tree, accuracy, &options).unwrap();
         h.layout().len() as f64 / n as f64

@@ -169,7 +169,7 @@ fn kernels(n: usize, name: &str, dim: usize, tolerance: f64) {
     check(&what("H, kernel"), &a, built.map(|(h, c)| (h.to_dense(), c)), tolerance);
     let built = Hodlr::from_entries(&kernel, tree.clone(), accuracy, 1);
     check(&what("HODLR, kernel"), &a, built.map(|(h, c)| (h.to_dense(), c)), tolerance);
-    let options = SkeletonOptions { symmetric: true, check_rows: 64, ..SkeletonOptions::default() };
+    let options = SkeletonOptions { check_rows: 64, ..SkeletonOptions::default() };
     let built = Hss::from_entries(&kernel, &tree, &tree, accuracy, &options);
     check(&what("HSS, kernel"), &a, built.map(|(h, c)| (h.to_dense(), c)), tolerance);
 }

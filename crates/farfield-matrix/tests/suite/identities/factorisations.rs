@@ -29,6 +29,10 @@ impl Entries<f64> for System {
     fn entry(&self, row: usize, col: usize) -> f64 {
         (self.entry)(row, col)
     }
+
+    fn is_symmetric(&self) -> bool {
+        self.definite
+    }
 }
 
 const SYSTEMS: usize = 11;
@@ -125,7 +129,7 @@ fn hodlr(s: &System, tolerance: f64) {
 }
 
 fn hss(s: &System, tolerance: f64) {
-    let options = SkeletonOptions { symmetric: s.definite, check_rows: 32, failure: 0.1, ..SkeletonOptions::default() };
+    let options = SkeletonOptions { check_rows: 32, failure: 0.1, ..SkeletonOptions::default() };
     let h = Hss::from_entries(s, &s.tree, &s.tree, relative(tolerance), &options).unwrap().0;
     let ulv = h.ulv().unwrap();
     check("HSS ULV", s, &h, &|b| ulv.solve(b), Some(&|b| ulv.solve_transpose(b)));

@@ -149,7 +149,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
             "gaussian" => gaussian::measure(args.sizes(100_000, 1e-12, 100), threads),
             "square" => square::measure(args.sizes(20_000, 8e-6, 200), threads),
             name if name.starts_with("cube") => {
-                let sizes = if name == "cube-multiquadric" { (80_000, 1e-3, 250) } else { (40_000, 2.5e-7, 100) };
+                let sizes = if name == "cube-multiquadric" { (80_000, 2e-4, 250) } else { (40_000, 4e-7, 100) };
                 cube::measure(name, args.sizes(sizes.0, sizes.1, sizes.2), threads)
             }
             name => {
