@@ -2,7 +2,7 @@
 //!
 //! Each iteration goes from `x` along `d = -H g`, where `H` is the BFGS approximation of the inverse Hessian from the last `m` pairs `s = x' - x`,
 //! `y = g' - g`, applied by the two-loop recursion (Nocedal & Wright, *Numerical Optimization*, 2nd ed., algorithms 7.4 and 7.5), started from
-//! `(s^T y / y^T y) I`. The step length comes from bracketing and [`zoom`](Search::zoom) (algorithms 3.5 and 3.6) with cubic interpolation and satisfies
+//! `(s^T y / y^T y) I`. The step length comes from bracketing and zoom (algorithms 3.5 and 3.6) with cubic interpolation and satisfies
 //!
 //! ```text
 //! f(x + a d) <= f(x) + c1 a g^T d,     |g(x + a d)^T d| <= c2 |g^T d|

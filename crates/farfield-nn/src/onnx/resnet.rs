@@ -23,7 +23,7 @@ pub(super) fn resnet(
     x: &Value,
 ) -> Result<Value, NnError> {
     let mut v = dense(g, p, "lift", x)?;
-    for block in 0..config.n_layers / 2 {
+    for block in 0..config.n_layers {
         v = g.within(&format!("block.{block}"), |g| {
             let inner = convolution(g, p, &format!("convolutions.{}", 2 * block), &shape.grid, &v)?;
             let inner = gelu(g, &inner)?;

@@ -1,0 +1,11 @@
+//! The tests of the crate in one program: linking it takes longer than running most of them.
+
+mod cpu_against_tensor_ops;
+mod layer_equals_dense;
+mod lbfgs;
+mod masks_and_rollouts;
+mod model;
+mod model_file;
+mod rivals;
+mod training;
+mod unroll;
