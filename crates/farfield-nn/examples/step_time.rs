@@ -1,6 +1,6 @@
 //! Processor time of a training step of every kind of model, at the sizes and batch of a table of the Neural-HSS paper.
 //!
-//! `cargo run --release --workspace --example step_time -- [KIND...] [--grid N] [--dims D] [--batch B] [--seconds S]`; by default all rivals at table 5's
+//! `cargo run --release -p farfield-nn --example step_time -- [KIND...] [--grid N] [--dims D] [--batch B] [--seconds S]`; by default all rivals at table 5's
 //! sizes, 64 x 64 points, 128 samples. Times are user seconds of the process (Linux) and wall-clock seconds.
 
 use std::error::Error;

@@ -43,13 +43,13 @@ pub struct ProblemConfig {
     /// Family of the out-of-distribution test set. Default: `random-s1` for a run trained on `paper`, `paper` otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ood_family: Option<Family>,
-    /// Training samples. Default 1000 in 1D, 4200 in 2D, 256 in 3D (the paper's).
+    /// Training samples. Default: the paper's, see [`preset`]; of trajectories for evolutions.
     pub samples: u64,
     /// Validation samples, for early stopping. Default 0.
     pub validation_samples: u64,
-    /// Test samples. Default 1000 in 1D, 800 in 2D, 200 in 3D (the paper's).
+    /// Test samples. Default: the paper's.
     pub test_samples: u64,
-    /// Out-of-distribution test samples. Default: as the test set, 20 in 3D.
+    /// Out-of-distribution test samples. Default: as many as test samples, 20 in 3D.
     pub ood_samples: u64,
     /// Seed of the data. The same for all training seeds, unless set. Default 0.
     pub seed: u64,
@@ -259,7 +259,19 @@ impl RunConfig {
     }
 
     fn from_document_for(request: &Request, document: toml::Table, origin: &str) -> Result<Self> {
+        let named_data = document.get("data").and_then(|d| d.get("path")).and_then(|p| p.as_str()).map(PathBuf::from);
+        if let (Some(given), Some(named)) = (&request.data, &named_data)
+            && given != named
+        {
+            let (given, named) = (given.display(), named.display());
+            return Err(bad_input(format!("--data {given}, but {origin} has data.path = \"{named}\": give one of them")));
+        }
         let named = document.get("problem").and_then(|p| p.get("name")).and_then(|n| n.as_str()).map(str::to_owned);
+        if let (Some(given), Some(named)) = (&request.problem, &named)
+            && given != named
+        {
+            return Err(bad_input(format!("problem {given}, but {origin} has problem.name = \"{named}\": give one of them")));
+        }
         let kind = match document.get("model").and_then(|m| m.get("kind")) {
             None => AnyModelConfig::default().kind().to_owned(),
             Some(toml::Value::String(kind)) => kind.clone(),

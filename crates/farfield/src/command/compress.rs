@@ -99,7 +99,12 @@ pub struct DecompressArgs {
     json: bool,
 }
 
-fn check_output(out: &Path, force: bool) -> Result<()> {
+fn check_output(input: &Path, out: &Path, force: bool) -> Result<()> {
+    if let (Ok(from), Ok(to)) = (input.canonicalize(), out.canonicalize())
+        && from == to
+    {
+        return Err(bad_input(format!("{}: is the input itself: choose another --out", out.display())));
+    }
     if !force && out.symlink_metadata().is_ok() {
         return Err(bad_input(format!("{}: exists, pass --force to replace it", out.display())));
     }
@@ -108,7 +113,7 @@ fn check_output(out: &Path, force: bool) -> Result<()> {
 
 /// Runs `farfield compress`.
 pub fn run(args: &CompressArgs) -> Result<()> {
-    check_output(&args.out, args.force)?;
+    check_output(&args.input, &args.out, args.force)?;
     let goal = match (args.tol, args.ratio, args.bytes) {
         (Some(t), None, None) => Goal::Tolerance(t),
         (None, Some(r), None) => Goal::Ratio(r),
@@ -124,7 +129,7 @@ pub fn run(args: &CompressArgs) -> Result<()> {
         reorder: !args.no_reorder,
         ..CompressOptions::new(goal)
     };
-    let progress = Mutex::new(Progress::new(1, "compressing weights", args.quiet));
+    let progress = Mutex::new(Progress::new(1, "compressing weights", args.quiet || args.json));
     let report = compress_file(&args.input, &args.out, &options, &|done, total| {
         if let Ok(mut progress) = progress.lock() {
             progress.resize(total as u64);
@@ -136,7 +141,7 @@ pub fn run(args: &CompressArgs) -> Result<()> {
     }
     if args.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
-    } else {
+    } else if !args.quiet {
         print(&report, &args.out);
     }
     Ok(())
@@ -144,7 +149,7 @@ pub fn run(args: &CompressArgs) -> Result<()> {
 
 /// Runs `farfield decompress`.
 pub fn run_back(args: &DecompressArgs) -> Result<()> {
-    check_output(&args.out, args.force)?;
+    check_output(&args.input, &args.out, args.force)?;
     let report = decompress_file(&args.input, &args.out, args.max_bytes)?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&report)?);

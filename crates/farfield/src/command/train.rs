@@ -304,7 +304,7 @@ pub fn fit(
     if ending == Ending::Interrupted {
         let advice = match dir {
             Some((dir, _)) => format!("continue with: farfield train --resume {}", dir.path().display()),
-            None => "nothing of the comparator is kept".to_owned(),
+            None => "it was trained for comparison, and nothing of it is kept; the run itself is, farfield train --resume continues".to_owned(),
         };
         anyhow::bail!("interrupted at step {steps} of {total}: {advice}");
     }

@@ -83,6 +83,62 @@ fn equal_seconds_choose_the_steps() {
     // The number of steps that the clock chose is in the configuration: another call reads it.
     let again = place.json(&small(&["--seconds", "0.05", "--json", "--models", "neural-hss"]));
     assert_eq!(again, table);
+    // Other seconds are another cell.
+    let other = place.json(&small(&["--seconds", "0.06", "--json", "--models", "neural-hss"]));
+    assert_eq!(other["rows"][1]["equal_seconds"], 0.06);
+    let folder = place.path("results/table1/quick/poisson-neumann");
+    assert!(folder.join("neural-hss-seed1-0.05s").is_dir() && folder.join("neural-hss-seed1-0.06s").is_dir());
+}
+
+#[test]
+fn a_loss_that_is_not_finite_is_reported_and_not_tried_again() {
+    let place = Place::new();
+    let args = small(&["--seconds", "0", "--json", "--models", "deep-onet", "--set", "train.learning_rate=1e38"]);
+    let args: Vec<&str> = args.into_iter().filter(|a| *a != "neural-hss,deep-onet").collect();
+    let args: Vec<&str> = [&args[..4], &["deep-onet"], &args[4..]].concat();
+    let first = place.json(&args);
+    let missing = cell(&first, "deep-onet")["epochs"]["missing"][0].as_str().unwrap().to_owned();
+    assert!(missing.contains("diverged") && missing.contains("step"), "{missing}");
+    let metrics = place.path("results/table1/quick/poisson-neumann/deep-onet-seed1-epochs/metrics.jsonl");
+    let written = std::fs::metadata(&metrics).unwrap().modified().unwrap();
+    assert_eq!(place.json(&args), first);
+    assert_eq!(std::fs::metadata(&metrics).unwrap().modified().unwrap(), written);
+}
+
+#[test]
+fn a_table_of_ones_own() {
+    let place = Place::new();
+    place.ok(&["data", "generate", "poisson-1d", "--samples", "30", "--out", "mine.h5", "--quiet"]);
+    let text = r#"
+        title = "Mine"
+        source = "my own data"
+        models = ["neural-hss", "fno"]
+        [budget.quick]
+        [budget.quick.run.train]
+        steps = 3
+        [budget.standard]
+        [budget.paper]
+        [[rows]]
+        name = "all"
+        title = "All samples"
+        run.data.path = "mine.h5"
+        kinds.fno.model.n_modes = 4
+    "#;
+    std::fs::write(place.path("mine.toml"), text).unwrap();
+    let table = place.json(&["reproduce", "--config", "mine.toml", "--json"]);
+    assert_eq!(table["experiment"], "mine");
+    for cell in table["rows"][0]["cells"].as_array().unwrap() {
+        assert_eq!(cell["epochs"]["runs"][0]["steps"], 3, "{cell}");
+    }
+    assert!(place.path("results/mine.json").is_file() && place.path("results/mine/quick/mine.json").is_file());
+    std::fs::write(place.path("typo.toml"), text.replace("kinds.fno", "kind.fno")).unwrap();
+    for (args, parts) in [
+        (["reproduce", "--config", "typo.toml"], ["typo.toml", "kind"]),
+        (["reproduce", "--config", "absent.toml"], ["absent.toml", "cannot read"]),
+    ] {
+        let error = place.fails(2, &args);
+        assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+    }
 }
 
 #[test]

@@ -92,6 +92,7 @@ pub fn seconds_per_batch(config: &RunConfig, sets: &Sets) -> Result<f64> {
     let normalizers = fit_normalizers(&config.train, sets.train.samples())?;
     let mut train = config.train.clone();
     (train.optimizer, train.steps, train.polish) = (OptimizerKind::Adamw, Some(u64::MAX / 2), 0);
+    train.early_stopping = None;
     let mut trainer = Trainer::new(network, normalizers, train)?;
     let stop = AtomicBool::new(false);
     let (mut first, mut last) = (None, (0, 0.0));

@@ -1,6 +1,6 @@
 //! The numbers of a table or figure for people: on the terminal, and as a page with tables and pictures.
 
-use super::grid::{CellOutcome, Grid, RowOutcome, Runs};
+use super::outcome::{CellOutcome, Grid, RowOutcome, Runs};
 use crate::report::{
     Cell, DotPlot, DotSeries, Figure, Level, Report, Scale, Series, Table, XyPlot, format_count, format_number,
 };
@@ -106,9 +106,10 @@ pub fn print(grid: &Grid) {
     );
 }
 
-/// Whether anything of a row was run.
+/// Whether anything of a row was run, or tried.
 fn is_there(row: &RowOutcome) -> bool {
-    row.cells.iter().any(|cell| RULES.iter().any(|(_, runs)| !runs(cell).runs.is_empty()))
+    let tried = |runs: &Runs| !runs.runs.is_empty() || !runs.missing.is_empty();
+    row.cells.iter().any(|cell| RULES.iter().any(|(_, runs)| tried(runs(cell))))
 }
 
 /// The page.

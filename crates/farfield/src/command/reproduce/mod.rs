@@ -4,11 +4,14 @@ mod cell;
 mod experiment;
 mod grid;
 mod grid_report;
+mod outcome;
+mod paper_sizes;
+mod place;
 mod theorem_2_2;
 mod theorem_2_3;
 mod timing;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
@@ -16,18 +19,24 @@ use serde::Deserialize;
 
 use crate::failure::bad_input;
 use crate::report::Report;
+use crate::run_config::one_line;
 use crate::run_dir::write_file;
+
+use experiment::Experiment;
 
 /// Reproduce a result of the papers.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  farfield reproduce table1 --budget quick\n  farfield reproduce table2 --rows poisson-2d,helmholtz --models neural-hss,fno --seeds 1,2,3\n  \
-    farfield reproduce theorem-2.3"
+    after_help = "Examples:\n  farfield reproduce table1 --budget quick\n  farfield reproduce table2 --rows poisson-2d,helmholtz-2d --models neural-hss,fno --seeds 1,2,3\n  \
+    farfield reproduce theorem-2.3\n  farfield reproduce --config mine.toml"
 )]
 pub struct ReproduceArgs {
     /// What to reproduce.
-    #[arg(required_unless_present = "list")]
+    #[arg(required_unless_present_any = ["list", "config"], conflicts_with = "config")]
     name: Option<String>,
+    /// A table of your own: a TOML file like those of the built-in ones (docs/reproduce.md).
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// List what can be reproduced.
     #[arg(long)]
     list: bool,
@@ -154,16 +163,20 @@ pub fn run(args: &ReproduceArgs) -> Result<()> {
         }
         return Ok(());
     }
+    if let Some(seconds) = args.seconds.filter(|s| !(0.0..=1e9).contains(s)) {
+        return Err(bad_input(format!("--seconds {seconds}: must be between 0 and 1e9")));
+    }
+    if let Some(file) = &args.config {
+        return of_file(args, file);
+    }
     let name = args.name.as_deref().unwrap_or_default();
     let Some((name, _, text)) = EXPERIMENTS.iter().find(|(known, ..)| *known == name) else {
         let known = EXPERIMENTS.map(|(name, ..)| name).join(", ");
         return Err(bad_input(format!("cannot reproduce \"{name}\": known are {known}")));
     };
-    if let Some(seconds) = args.seconds.filter(|s| !(0.0..=1e9).contains(s)) {
-        return Err(bad_input(format!("--seconds {seconds}: must be between 0 and 1e9")));
-    }
     if let Some(text) = text {
-        return grid::run(args, name, text);
+        let experiment = Experiment::read(text, args.budget).with_context(|| format!("experiments/{name}.toml"))?;
+        return grid::run(args, name, &experiment, text);
     }
     let timing = *name == "timing";
     let of_tables = [
@@ -181,6 +194,16 @@ pub fn run(args: &ReproduceArgs) -> Result<()> {
         "theorem-2.2" => theorem_2_2::run(args),
         _ => theorem_2_3::run(args),
     }
+}
+
+/// Runs the table that a file describes.
+fn of_file(args: &ReproduceArgs, file: &Path) -> Result<()> {
+    let shown = file.display();
+    let text = std::fs::read_to_string(file).map_err(|e| bad_input(format!("{shown}: cannot read: {e}")))?;
+    let name = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or("table");
+    let experiment = Experiment::read(&text, args.budget)
+        .map_err(|e| bad_input(format!("{shown}: {}", one_line(&format!("{e:#}")))))?;
+    grid::run(args, name, &experiment, &text)
 }
 
 /// Writes `OUT/NAME.json` and the report in `OUT/NAME`; returns the path of the report.

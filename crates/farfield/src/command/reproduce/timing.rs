@@ -84,11 +84,13 @@ pub fn run(args: &ReproduceArgs) -> Result<()> {
     kinds.dedup();
     let kinds = chosen("--models", args.models.as_deref(), &kinds)?;
     let start = std::time::Instant::now();
-    let progress = Progress::new(rows.iter().map(|r| r.models.len() as u64).sum(), "timing", quiet);
+    let is_chosen = |kind: &&String| kinds.contains(&kind.as_str());
+    let count = rows.iter().flat_map(|row| &row.models).filter(is_chosen).count();
+    let progress = Progress::new(count as u64, "timing", quiet);
     let mut measured: Vec<Measured> = Vec::new();
     for row in &rows {
         let first = measured.len();
-        for kind in row.models.iter().filter(|kind| kinds.contains(&kind.as_str())) {
+        for kind in row.models.iter().filter(is_chosen) {
             progress.at(measured.len() as u64, || format!("{}, {kind}", row.name));
             let config = preset(&row.problem, kind)?;
             let problem = config.problem.context("presets have a problem")?;
