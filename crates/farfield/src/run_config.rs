@@ -264,13 +264,17 @@ impl RunConfig {
             && given != named
         {
             let (given, named) = (given.display(), named.display());
-            return Err(bad_input(format!("--data {given}, but {origin} has data.path = \"{named}\": give one of them")));
+            return Err(bad_input(format!(
+                "--data {given}, but {origin} has data.path = \"{named}\": give one of them"
+            )));
         }
         let named = document.get("problem").and_then(|p| p.get("name")).and_then(|n| n.as_str()).map(str::to_owned);
         if let (Some(given), Some(named)) = (&request.problem, &named)
             && given != named
         {
-            return Err(bad_input(format!("problem {given}, but {origin} has problem.name = \"{named}\": give one of them")));
+            return Err(bad_input(format!(
+                "problem {given}, but {origin} has problem.name = \"{named}\": give one of them"
+            )));
         }
         let kind = match document.get("model").and_then(|m| m.get("kind")) {
             None => AnyModelConfig::default().kind().to_owned(),

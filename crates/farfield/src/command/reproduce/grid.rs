@@ -75,8 +75,7 @@ pub fn run(args: &ReproduceArgs, name: &str, experiment: &Experiment, text: &str
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from("results"));
     let directory = out.join(name).join(args.budget.name());
     let stop = stop_on_interrupt()?;
-    let mut runner =
-        Runner { args, experiment, directory: &directory, stop: &stop, quiet, sets: SetsInUse::default() };
+    let mut runner = Runner { args, experiment, directory: &directory, stop: &stop, quiet, sets: SetsInUse::default() };
     for row in experiment.rows.iter().filter(|row| rows.contains(&row.name.as_str())) {
         runner.row(row, &kinds)?;
     }

@@ -113,7 +113,8 @@ mod tests {
     #[test]
     fn seeds_are_found_by_rule_and_limits_are_remembered() {
         let folder = tempfile::tempdir().unwrap();
-        let row = Row { name: "row".to_owned(), ..Row::default() };
+        let mut row = Row::default();
+        row.name = "row".to_owned();
         let place = |seed| Place { row: &row, kind: "fno", seed, directory: folder.path() };
         std::fs::create_dir_all(place(3).cell(Rule::Epochs)).unwrap();
         std::fs::create_dir_all(place(4).cell(Rule::Seconds(2.5))).unwrap();
