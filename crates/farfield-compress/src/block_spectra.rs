@@ -52,13 +52,37 @@ pub(crate) struct SpectraOptions {
     pub accurate: bool,
 }
 
-/// The squares of the singular values of `a`, descending; `None` where they need not be known.
-pub(crate) fn squared_singular_values(a: MatRef<f64>, options: SpectraOptions) -> Option<Vec<f64>> {
+/// What is known of the singular values of a block.
+#[derive(Clone, Debug)]
+pub(crate) enum Spectrum {
+    /// Their squares, descending.
+    Known(Vec<f64>),
+    /// No rank within the tolerance saves enough: proven without them.
+    CannotPay,
+    /// The decomposition did not converge.
+    Failed,
+}
+
+impl Spectrum {
+    /// The squares, if they are known.
+    pub fn known(self) -> Option<Vec<f64>> {
+        match self {
+            Spectrum::Known(squares) => Some(squares),
+            Spectrum::CannotPay | Spectrum::Failed => None,
+        }
+    }
+}
+
+/// The singular values of `a`, where they are needed.
+pub(crate) fn spectrum(a: MatRef<f64>, options: SpectraOptions) -> Spectrum {
     let (m, n) = (a.nrows(), a.ncols());
     if m.min(n) == 1 {
-        return Some(vec![square_norm(a)]);
+        return Spectrum::Known(vec![square_norm(a)]);
     }
-    let exact = || to_matrix(a).svd().ok().map(|svd| svd.s.iter().map(|s| s * s).collect::<Vec<f64>>());
+    let exact = || match to_matrix(a).svd() {
+        Ok(svd) => Spectrum::Known(svd.s.iter().map(|s| s * s).collect()),
+        Err(_) => Spectrum::Failed,
+    };
     if options.accurate && m.min(n) <= 64 {
         return exact();
     }
@@ -68,24 +92,26 @@ pub(crate) fn squared_singular_values(a: MatRef<f64>, options: SpectraOptions) -
         let rank = ((1.0 - MINIMUM_SAVING) * (m as f64) * (n as f64) / (m + n) as f64).floor();
         // Rounding: a relative 1e-12 of the norm is far above that of the product.
         if norm * (1.0 - 1e-12) - (rank * square_norm(square.as_ref())).sqrt() > tolerance {
-            return None;
+            return Spectrum::CannotPay;
         }
     }
     if options.accurate {
         return exact();
     }
-    let values = symmetric_eigenvalues(square.as_ref()).map(|v| v.into_iter().map(|x| x.max(0.0)).collect());
-    values.or_else(exact)
+    match symmetric_eigenvalues(square.as_ref()) {
+        Some(values) => Spectrum::Known(values.into_iter().map(|x| x.max(0.0)).collect()),
+        None => exact(),
+    }
 }
 
 impl BlockSpectra {
-    /// The spectra of `a`, whose rows and columns are in the order of the trees. `whole` are the squared singular values of `a`, if known.
+    /// The spectra of `a`, whose rows and columns are in the order of the trees. `whole` is the spectrum of `a`, if it was computed.
     pub fn new(
         a: MatRef<f64>,
         rows: &ClusterTree,
         cols: &ClusterTree,
         options: SpectraOptions,
-        whole: Option<Option<Vec<f64>>>,
+        whole: Option<Spectrum>,
     ) -> Self {
         struct Pending {
             row: usize,
@@ -103,9 +129,9 @@ impl BlockSpectra {
                     let part = a.submatrix(s.start, t.start, s.len(), t.len());
                     let squares = match (&whole, depth) {
                         (Some(known), 0) => known.clone(),
-                        _ => squared_singular_values(part, options),
+                        _ => spectrum(part, options),
                     };
-                    (squares, square_norm(part))
+                    (squares.known(), square_norm(part))
                 })
                 .collect();
             let (first, count) = (nodes.len(), level.len());

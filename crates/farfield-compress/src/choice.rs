@@ -9,7 +9,7 @@ use faer::{Mat, MatRef};
 use farfield_matrix::{Certificate, ClusterTree, Matrix, MatrixError, norm_2};
 use serde::Serialize;
 
-use crate::block_spectra::{BlockSpectra, MINIMUM_SAVING, SpectraOptions, in_tree_order, squared_singular_values};
+use crate::block_spectra::{BlockSpectra, MINIMUM_SAVING, SpectraOptions, Spectrum, in_tree_order, spectrum};
 use crate::compressed_matrix::CompressedMatrix;
 use crate::dense::{from_matrix, reordered, square_norm, to_matrix};
 use crate::error::CompressError;
@@ -124,7 +124,7 @@ pub fn compress_matrix(a: &Matrix<f64>, options: MatrixOptions) -> Result<Matrix
         return Err(CompressError::shape("matrix", format!("{} x {}", a.nrows(), a.ncols()), "at least one entry"));
     }
     let weight = Weight::new("w", &[a.nrows(), a.ncols()], number, from_matrix(a), norm);
-    let absolute = tolerance * weight.norm * (1.0 - 1e-12);
+    let absolute = weight.absolute(tolerance);
     let candidates = Candidates::new(&weight, ChoiceOptions { norm, leaf_size, reorder }, Some(absolute));
     let Settled { form, stored, bytes, alternatives, reason } =
         candidates.settle(&weight, norm, Target::Error(absolute));
@@ -139,7 +139,7 @@ pub(crate) struct Weight {
     pub number: NumberType,
     pub matrix: Mat<f64>,
     pub frobenius: f64,
-    /// In the norm in which errors are measured.
+    /// In the norm in which errors are measured: not above it, whatever rounds.
     pub norm: f64,
 }
 
@@ -190,12 +190,23 @@ pub(crate) struct Settled {
 impl Weight {
     pub fn new(name: &str, shape: &[usize], number: NumberType, matrix: Mat<f64>, norm: ErrorNorm) -> Self {
         let frobenius = square_norm(matrix.as_ref()).sqrt();
+        let (m, n) = (matrix.nrows(), matrix.ncols());
+        // A sum of squares, columns of m and then n of them, is relatively wrong by at most (m + n) u; its root by half of that. A power iteration never exceeds the
+        // norm but for the rounding of its products.
+        let below = 1.0 - (m + n + 8) as f64 * f64::EPSILON;
         let norm = match norm {
-            ErrorNorm::Frobenius => frobenius,
-            // Never above the norm but for rounding.
-            ErrorNorm::Spectral => norm_2(&to_matrix(matrix.as_ref()), 1e-6, 0).map_or(0.0, |x| x * (1.0 - 1e-12)),
+            ErrorNorm::Frobenius => frobenius * below,
+            ErrorNorm::Spectral => {
+                let at_least = frobenius / (m.min(n) as f64).sqrt();
+                norm_2(&to_matrix(matrix.as_ref()), 1e-6, 0).unwrap_or(at_least).max(at_least) * below
+            }
         };
         Self { name: name.to_owned(), shape: shape.to_vec(), number, matrix, frobenius, norm }
+    }
+
+    /// The absolute error that a relative one allows, less what its own rounding may take.
+    pub fn absolute(&self, tolerance: f64) -> f64 {
+        tolerance * self.norm * (1.0 - 4.0 * f64::EPSILON)
     }
 
     fn a(&self) -> MatRef<'_, f64> {
@@ -235,15 +246,16 @@ impl Candidates {
         let square_tolerance = tolerance.map(|t| t * t * spread);
         let accurate = square_tolerance.is_some_and(|t| t < 1e-10 * square);
         let spectra_options = SpectraOptions { square_tolerance, accurate };
-        let whole = squared_singular_values(weight.a(), spectra_options);
+        let whole = spectrum(weight.a(), spectra_options);
         let prices = |block: usize| Prices { number: size as f64, block: block as f64, importance: 1.0 };
         match &whole {
-            None => out
+            Spectrum::CannotPay => out
                 .passed
                 .push(passed(Form::Svd, "proven to save less than a hundredth at any rank within the tolerance")),
-            Some(_) => out.list.push(Candidate {
+            Spectrum::Failed => out.passed.push(passed(Form::Svd, "its singular values did not converge")),
+            Spectrum::Known(squares) => out.list.push(Candidate {
                 form: Form::Svd,
-                spectra: BlockSpectra::whole(weight.a(), whole.clone()),
+                spectra: BlockSpectra::whole(weight.a(), Some(squares.clone())),
                 orders: Orders::default(),
                 fixed: svd_header,
                 prices: prices(0),

@@ -268,12 +268,12 @@ impl Outcome {
         report.max_rank = Some(matrix.max_rank());
         report.blocks = Some([matrix.blocks().len() - low_rank, low_rank]);
         report.error = relative(error);
-        // Rounding each entry; in the 2-norm at most its Frobenius norm.
+        // Forming the products, and rounding each entry; in the 2-norm at most their Frobenius norms.
         let entries = (weight.matrix.nrows() * weight.matrix.ncols()) as f64;
         let size = certificate.norm + certificate.frobenius.value;
         let number = weight.number;
         let rounded = 1.01 * number.unit_roundoff() * size + number.underflow() * entries.sqrt();
-        report.decompressed_error = relative(error + rounded);
+        report.decompressed_error = relative(error + matrix.product_rounding() + rounded);
         let kind = if form == Form::Svd { StoredKind::Svd } else { StoredKind::H };
         let (name, shape) = (weight.name.clone(), weight.shape.clone());
         let record = Some(Record { name, kind, shape, error, weight_norm: weight.norm });
@@ -354,8 +354,7 @@ fn settle_one(
 ) -> Result<Outcome, CompressError> {
     let norm = options.norm;
     let weight = weight(file, tensor, norm)?;
-    // Whatever rounds on the way to a relative error.
-    let absolute = tolerance * weight.norm * (1.0 - 1e-12);
+    let absolute = weight.absolute(tolerance);
     let choice = ChoiceOptions { norm, leaf_size: options.leaf_size, reorder: options.reorder };
     let candidates = Candidates::new(&weight, choice, Some(if tolerance == 0.0 { 0.0 } else { absolute }));
     let settled = match tolerance > 0.0 && is_free(file, tensor.name()) {

@@ -8,7 +8,7 @@ use std::ops::Range;
 use faer::Mat;
 use farfield_matrix::{LinearOperator, Matrix, MatrixError};
 
-use crate::dense::{add_product, from_matrix, product};
+use crate::dense::{add_product, from_matrix, product, square_norm};
 use crate::number::NumberType;
 
 /// One block.
@@ -114,6 +114,19 @@ impl CompressedMatrix {
         self.blocks.iter().filter_map(CompressedBlock::rank).max().unwrap_or(0)
     }
 
+    /// A bound on what [`to_dense`](Self::to_dense) rounds, in the Frobenius norm: an inner product of `k` terms is wrong by at most `k u / (1 - k u)` times that of the
+    /// absolute values (Higham, Accuracy and Stability of Numerical Algorithms, section 3.5).
+    pub(crate) fn product_rounding(&self) -> f64 {
+        let of_block = |block: &CompressedBlock| match &block.content {
+            BlockContent::Dense(_) => 0.0,
+            BlockContent::LowRank { u, v } => {
+                let k = u.ncols() as f64 * 0.5 * f64::EPSILON;
+                1.01 * k / (1.0 - k) * (square_norm(u.as_ref()) * square_norm(v.as_ref())).sqrt()
+            }
+        };
+        self.blocks.iter().map(|block| of_block(block).powi(2)).sum::<f64>().sqrt()
+    }
+
     /// All entries, not rounded to the type of the numbers, in the order of the weight.
     pub fn to_dense(&self) -> Matrix<f64> {
         let mut out = Matrix::zeros(self.nrows, self.ncols);
@@ -185,4 +198,34 @@ impl LinearOperator<f64> for CompressedMatrix {
 
 fn check_rows(what: &'static str, x: &Matrix<f64>, expected: usize) -> Result<(), MatrixError> {
     if x.nrows() == expected { Ok(()) } else { Err(MatrixError::Rows { what, got: x.nrows(), expected }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_products_round_is_bounded() {
+        // Whole numbers of 30 bits: their sums of products are exact in 128 bits, and rounded in 53.
+        let (rows, cols, rank) = (9, 7, 6);
+        let number =
+            |i: usize, j: usize| (((i * 7919 + j * 104_729 + 13) * 2_654_435_761) % (1 << 30)) as i128 - (1 << 29);
+        let u = Mat::from_fn(rows, rank, |i, k| number(i, k) as f64);
+        let v = Mat::from_fn(cols, rank, |j, k| number(j + 50, k + 9) as f64);
+        let block = CompressedBlock { rows: 0..rows, cols: 0..cols, content: BlockContent::LowRank { u, v } };
+        let (row_order, col_order, blocks) = (None, None, vec![block]);
+        let matrix =
+            CompressedMatrix { nrows: rows, ncols: cols, number: NumberType::F64, row_order, col_order, blocks };
+        let dense = matrix.to_dense();
+        let mut square = 0.0;
+        for i in 0..rows {
+            for j in 0..cols {
+                let exact: i128 = (0..rank).map(|k| number(i, k) * number(j + 50, k + 9)).sum();
+                square += ((dense[(i, j)] as i128 - exact) as f64).powi(2);
+            }
+        }
+        let bound = matrix.product_rounding();
+        assert!(square > 0.0 && square.sqrt() <= bound, "{} {bound}", square.sqrt());
+        assert!(bound <= 100.0 * square.sqrt(), "{} {bound}", square.sqrt());
+    }
 }

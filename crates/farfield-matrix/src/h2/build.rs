@@ -16,7 +16,7 @@ use super::skeleton::{SkeletonOptions, Skeletons, skeletons};
 use super::storage::{Blocks, Numbers, Recomputed};
 use crate::accuracy::Accuracy;
 use crate::block_tree::{Admissibility, BlockKind, BlockTree};
-use crate::certificate::Certificate;
+use crate::certificate::{Bound, Certificate, Confidence};
 use crate::cluster_tree::{Cluster, ClusterTree, Splitting};
 use crate::entries::Entries;
 use crate::error::MatrixError;
@@ -223,26 +223,32 @@ impl<'a, T: Scalar> Problem<'a, T> {
         // Where skeletons start: nested bases hand on errors of the levels below, and the bound is above the error.
         let (mut factor, mut samples, mut order) = (0.1, 6.0, 3);
         let mut reached = f64::INFINITY;
+        // All attempts are judged on the same rows: each gets half of the failure probability that is left, the check in single precision the last half.
+        let mut failure = options.failure;
         for _ in 0..ATTEMPTS {
+            failure *= 0.5;
             let bases = self.bases(factor * tolerance, samples, order)?;
             self.within_budget(self.bases_stored(&bases), near + self.coupling(&bases))?;
             let capped = bases.capped;
             let mut h = self.assemble(&bases, options.storage);
             self.finite(&h, &bases)?;
-            let bound = sample.bound(&h, options.failure);
+            let bound = sample.bound(&h, failure);
             reached = bound.value;
             if bound.value <= tolerance {
                 if let (Some(_), true) = (self.kernel, options.storage != H2Storage::Recomputed) {
                     h = self.stored(h);
                     self.finite(&h, &bases)?;
                 }
-                let bound =
-                    if options.storage == H2Storage::StoredSingle { sample.bound(&h, options.failure) } else { bound };
+                let bound = if options.storage == H2Storage::StoredSingle { sample.bound(&h, failure) } else { bound };
                 if bound.value > tolerance {
                     reached = bound.value;
                     let limit = "blocks in single precision".to_owned();
                     return Err(MatrixError::Tolerance { what: "H2-matrix", tolerance, reached, limit });
                 }
+                let bound = match bound.confidence {
+                    Confidence::Proven => bound,
+                    Confidence::Probabilistic { .. } => Bound::probabilistic(bound.value, options.failure),
+                };
                 let certificate = h.certify(bound, norm);
                 return Ok((h, certificate));
             }

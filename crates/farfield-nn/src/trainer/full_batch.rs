@@ -73,7 +73,9 @@ impl<M: Model> Trainer<M> {
         };
         if !state.is_finite() {
             let (epoch, step) = (self.position.epoch + 1, self.position.step + 1);
-            return Err(NnError::NonFinite { what: "the training loss", value: state.value(), epoch, step });
+            let value = state.value();
+            let what = if value.is_finite() { "the gradient at a training loss" } else { "the training loss" };
+            return Err(NnError::NonFinite { what, value, epoch, step });
         }
         while !self.position.finished {
             let outcome = state.iterate(&mut |x, gradient| objective(self, x, gradient));
