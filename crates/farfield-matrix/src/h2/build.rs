@@ -234,23 +234,30 @@ impl<'a, T: Scalar> Problem<'a, T> {
             self.finite(&h, &bases)?;
             let bound = sample.bound(&h, failure);
             reached = bound.value;
+            let mut bound = bound;
             if bound.value <= tolerance {
                 if let (Some(_), true) = (self.kernel, options.storage != H2Storage::Recomputed) {
                     h = self.stored(h);
                     self.finite(&h, &bases)?;
                 }
-                let bound = if options.storage == H2Storage::StoredSingle { sample.bound(&h, failure) } else { bound };
-                if bound.value > tolerance {
+                let double = bound.value;
+                if options.storage == H2Storage::StoredSingle {
+                    bound = sample.bound(&h, failure);
                     reached = bound.value;
+                }
+                if bound.value <= tolerance {
+                    let bound = match bound.confidence {
+                        Confidence::Proven => bound,
+                        Confidence::Probabilistic { .. } => Bound::probabilistic(bound.value, options.failure),
+                    };
+                    let certificate = h.certify(bound, norm);
+                    return Ok((h, certificate));
+                }
+                // Tighter bases help only where they have a part in the error.
+                if double < 0.5 * tolerance {
                     let limit = "blocks in single precision".to_owned();
                     return Err(MatrixError::Tolerance { what: "H2-matrix", tolerance, reached, limit });
                 }
-                let bound = match bound.confidence {
-                    Confidence::Proven => bound,
-                    Confidence::Probabilistic { .. } => Bound::probabilistic(bound.value, options.failure),
-                };
-                let certificate = h.certify(bound, norm);
-                return Ok((h, certificate));
             }
             if capped || order >= self.largest_order() {
                 let limit = match options.accuracy.rank_cap() {

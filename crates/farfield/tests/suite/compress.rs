@@ -27,7 +27,7 @@ fn green(i: usize, j: usize) -> f32 {
 fn a_weight_is_compressed_and_restored() {
     let place = Place::new();
     network(&place, "in.safetensors", green);
-    let compress = ["compress", "in.safetensors", "--tol", "1e-3", "--out", "small.safetensors", "--quiet"];
+    let compress = ["compress", "in.safetensors", "--tol", "1e-3", "--out", "small.safetensors"];
     let report = place.json(&[compress.as_slice(), &["--json"]].concat());
     let weight = &report["weights"][0];
     assert_eq!((weight["name"].as_str(), report["copied"].as_bool()), (Some("weight"), Some(false)));
@@ -57,7 +57,7 @@ fn a_weight_is_compressed_and_restored() {
 fn random_weights_are_copied_and_the_report_says_so() {
     let place = Place::new();
     network(&place, "in.safetensors", |i, j| ((i * 7919 + j * 104_729) as f32 * 0.618).sin() * ((i * j) as f32).cos());
-    let text = place.ok(&["compress", "in.safetensors", "--tol", "1e-4", "--out", "out.safetensors", "--quiet"]);
+    let text = place.ok(&["compress", "in.safetensors", "--tol", "1e-4", "--out", "out.safetensors"]);
     assert!(text.contains("Nothing pays") && text.contains("nothing pays:"), "{text}");
     assert_eq!(
         std::fs::read(place.path("in.safetensors")).unwrap(),
