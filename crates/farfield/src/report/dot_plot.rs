@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::canvas::{Marker, Stroke};
-use super::colour::series;
+use super::colour::{MUTED, series};
 use super::panel::{LegendEntry, skipped_note};
 use super::picture::Picture;
 use super::stack::{Heading, Row, Stack};
@@ -15,7 +15,9 @@ use super::ticks::{Axis, Scale};
 /// Height of one series in one row.
 const LANE: f64 = 13.0;
 /// Radius of a dot.
-const DOT: f64 = 4.2;
+const DOT: f64 = 3.4;
+/// Radius of a ring.
+const RING: f64 = 5.2;
 
 /// Dots for rows and series.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -69,11 +71,28 @@ impl DotPlot {
         let height = (self.rows.len().max(1) * lanes) as f64 * LANE;
         let mut stack = Stack::new(heading, &x, vec![Row { y, height }]);
         let panel = stack.panels[0].clone();
+        for row in (1..self.rows.len()).step_by(2) {
+            let (top, bottom) = (middle(row, 0.0), middle(row, lanes as f64));
+            let corners = [(x.low, top), (x.high, top), (x.high, bottom), (x.low, bottom)];
+            let corners: Vec<(f64, f64)> = corners.iter().filter_map(|&(x, y)| panel.point(x, y)).collect();
+            stack.canvas.fill(&corners, MUTED, 0.08);
+        }
         let mut drawn = 0;
         for (i, s) in self.series.iter().enumerate() {
             let mut skipped = 0;
             for row in 0..self.rows.len() {
                 let at = middle(row, i as f64 + 1.0);
+                // A ring first: a dot inside it stays visible.
+                if let Some(theirs) = s.theirs.get(row).copied().flatten() {
+                    match panel.point(theirs, at) {
+                        Some((px, py)) => {
+                            stack.canvas.marker(Marker::of_series(i), px, py, RING, series(i));
+                            stack.canvas.marker(Marker::of_series(i), px, py, 0.78 * RING, (255, 255, 255));
+                            drawn += 1;
+                        }
+                        None => skipped += 1,
+                    }
+                }
                 if let Some([low, median, high]) = s.ours.get(row).copied().flatten() {
                     let (low, high) = (panel.point(low, at), panel.point(high, at));
                     if let (Some(low), Some(high)) = (low, high) {
@@ -82,16 +101,6 @@ impl DotPlot {
                     match panel.point(median, at) {
                         Some((px, py)) => {
                             stack.canvas.marker(Marker::of_series(i), px, py, DOT, series(i));
-                            drawn += 1;
-                        }
-                        None => skipped += 1,
-                    }
-                }
-                if let Some(theirs) = s.theirs.get(row).copied().flatten() {
-                    match panel.point(theirs, at) {
-                        Some((px, py)) => {
-                            stack.canvas.marker(Marker::of_series(i), px, py, DOT, series(i));
-                            stack.canvas.marker(Marker::of_series(i), px, py, 0.5 * DOT, (255, 255, 255));
                             drawn += 1;
                         }
                         None => skipped += 1,
