@@ -87,7 +87,7 @@ impl DotPlot {
                     match panel.point(theirs, at) {
                         Some((px, py)) => {
                             stack.canvas.marker(Marker::of_series(i), px, py, RING, series(i));
-                            stack.canvas.marker(Marker::of_series(i), px, py, 0.78 * RING, (255, 255, 255));
+                            stack.canvas.marker(Marker::of_series(i), px, py, 0.5 * RING, (255, 255, 255));
                             drawn += 1;
                         }
                         None => skipped += 1,
