@@ -280,11 +280,12 @@ fn value_info(value: &Value, precision: Precision) -> ValueInfoProto {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use prost::Message;
 
-    fn graph() -> (Graph, Value) {
+    /// A graph in double precision with an input of 3 x 4.
+    pub(in crate::onnx) fn graph() -> (Graph, Value) {
         let mut graph = Graph::new(Precision::F64);
         let x = graph.input("x", &[3, 4]);
         (graph, x)

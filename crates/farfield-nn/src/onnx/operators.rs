@@ -274,14 +274,8 @@ impl Graph {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Precision;
+    use crate::onnx::graph::tests::graph;
     use crate::onnx::shape::{BATCH, batched};
-
-    fn graph() -> (Graph, Value) {
-        let mut graph = Graph::new(Precision::F64);
-        let x = graph.input("x", &[3, 4]);
-        (graph, x)
-    }
 
     #[test]
     fn shapes_follow_from_the_operators() {

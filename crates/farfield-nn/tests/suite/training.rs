@@ -76,6 +76,38 @@ fn run(trainer: &mut Trainer<NeuralHss>, data: &Dataset, train: &[usize], valid:
 /// Epoch, step, loss, validation error, slopes.
 type Line = (usize, u64, f64, Option<f64>, Vec<f64>);
 
+/// The metrics of a run, but for its seconds.
+fn lines(run: &Path) -> Vec<Line> {
+    let lines = read_metrics(run).unwrap().into_iter();
+    lines.map(|m| (m.epoch, m.step, m.train_loss, m.validation_relative_l2, m.slopes)).collect()
+}
+
+/// What a run is made from.
+struct Case<'a> {
+    config: &'a ModelConfig,
+    train: &'a TrainConfig,
+    data: &'a Dataset,
+    train_set: &'a [usize],
+    valid_set: &'a [usize],
+}
+
+/// Stops a run at these steps, continues it each time, and compares its end with a run that was never stopped; returns its metrics.
+fn interrupted(case: &Case<'_>, stops: &[u64], straight: &NeuralHss, straight_dir: &Path) -> Vec<Line> {
+    let Case { config, train, data, train_set, valid_set } = *case;
+    let folder = tempfile::tempdir().unwrap();
+    let mut part = trainer(config, train, data, train_set).in_directory(folder.path());
+    for &stop_at in stops {
+        assert_eq!(run(&mut part, data, train_set, valid_set, stop_at), Ending::Interrupted);
+        assert_eq!(part.position().step, stop_at);
+        let normalizers = part.normalizers().clone();
+        part = Trainer::resume(model(config, train, data), normalizers, train.clone(), folder.path()).unwrap();
+    }
+    assert_eq!(run(&mut part, data, train_set, valid_set, u64::MAX), Ending::Finished);
+    assert_eq!(bits(part.model()), bits(straight));
+    assert_eq!(lines(folder.path()), lines(straight_dir));
+    lines(folder.path())
+}
+
 #[test]
 fn a_linear_operator_is_learned() {
     let data = dataset(200, 16, 1);
@@ -110,25 +142,12 @@ fn an_interrupted_run_continues_to_the_same_bits() {
             let mut straight = trainer(&config, &train, &data, &train_set).in_directory(straight_dir.path());
             assert_eq!(run(&mut straight, &data, &train_set, &valid_set, u64::MAX), Ending::Finished);
 
+            let case =
+                Case { config: &config, train: &train, data: &data, train_set: &train_set, valid_set: &valid_set };
             // 5 batches an epoch: stopped after epoch 4, in the middle of epoch 7, and after the first step.
             for stops in [vec![20], vec![33], vec![1, 20, 34]] {
-                let folder = tempfile::tempdir().unwrap();
-                let mut part = trainer(&config, &train, &data, &train_set).in_directory(folder.path());
-                for stop_at in stops {
-                    assert_eq!(run(&mut part, &data, &train_set, &valid_set, stop_at), Ending::Interrupted);
-                    assert_eq!(part.position().step, stop_at);
-                    let normalizers = part.normalizers().clone();
-                    let fresh = model(&config, &train, &data);
-                    part = Trainer::resume(fresh, normalizers, train.clone(), folder.path()).unwrap();
-                }
-                assert_eq!(run(&mut part, &data, &train_set, &valid_set, u64::MAX), Ending::Finished);
-                assert_eq!(bits(part.model()), bits(straight.model()));
-                let lines = |dir: &Path| -> Vec<Line> {
-                    let lines = read_metrics(dir).unwrap().into_iter();
-                    lines.map(|m| (m.epoch, m.step, m.train_loss, m.validation_relative_l2, m.slopes)).collect()
-                };
-                assert_eq!(lines(folder.path()), lines(straight_dir.path()));
-                assert_eq!(lines(folder.path()).len(), 10);
+                let continued = interrupted(&case, &stops, straight.model(), straight_dir.path());
+                assert_eq!(continued.len(), 10);
             }
         }
     }
@@ -324,24 +343,10 @@ fn an_interrupted_polish_continues_to_the_same_bits() {
         let losses: Vec<f64> = read_metrics(straight_dir.path()).unwrap().iter().map(|m| m.train_loss).collect();
         assert!(losses[3..].windows(2).all(|pair| pair[1] < pair[0]), "{losses:?}");
 
+        let case = Case { config: &config, train: &train, data: &data, train_set: &train_set, valid_set: &valid_set };
         // 15 steps of AdamW: stopped among them, at their end, and between iterations.
         for stops in [vec![7], vec![15], vec![16, 24]] {
-            let folder = tempfile::tempdir().unwrap();
-            let mut part = trainer(&config, &train, &data, &train_set).in_directory(folder.path());
-            for stop_at in stops {
-                assert_eq!(run(&mut part, &data, &train_set, &valid_set, stop_at), Ending::Interrupted);
-                assert_eq!(part.position().step, stop_at);
-                let normalizers = part.normalizers().clone();
-                let fresh = model(&config, &train, &data);
-                part = Trainer::resume(fresh, normalizers, train.clone(), folder.path()).unwrap();
-            }
-            assert_eq!(run(&mut part, &data, &train_set, &valid_set, u64::MAX), Ending::Finished);
-            assert_eq!(bits(part.model()), bits(straight.model()));
-            let lines = |dir: &Path| -> Vec<Line> {
-                let lines = read_metrics(dir).unwrap().into_iter();
-                lines.map(|m| (m.epoch, m.step, m.train_loss, m.validation_relative_l2, m.slopes)).collect()
-            };
-            assert_eq!(lines(folder.path()), lines(straight_dir.path()));
+            interrupted(&case, &stops, straight.model(), straight_dir.path());
         }
     }
 }

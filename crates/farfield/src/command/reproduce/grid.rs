@@ -17,13 +17,12 @@ use super::experiment::{Experiment, Metric, Row, Spending, chosen};
 use super::outcome::{CellOutcome, Grid, RowOutcome, RunOutcome, Runs};
 use super::paper_sizes::{differences, is_linear, paper_steps};
 use super::place::{Place, Rule, write_in_new_folder};
-use super::{ReproduceArgs, grid_report};
+use super::{ReproduceArgs, grid_report, out_directory, write_results};
 use crate::baselines;
 use crate::command::train::stop_on_interrupt;
 use crate::report::format_number;
 use crate::results::{Comparator, Results};
 use crate::run_config::RunConfig;
-use crate::run_dir::write_file;
 use crate::sets::Sets;
 
 /// What the sets of a run depend on.
@@ -72,8 +71,7 @@ pub fn run(args: &ReproduceArgs, name: &str, experiment: &Experiment, text: &str
     let rows = chosen("--rows", args.rows.as_deref(), &row_names)?;
     let kinds: Vec<&str> = experiment.models.iter().map(String::as_str).collect();
     let kinds = chosen("--models", args.models.as_deref(), &kinds)?;
-    let out = args.out.clone().unwrap_or_else(|| PathBuf::from("results"));
-    let directory = out.join(name).join(args.budget.name());
+    let directory = out_directory(args).join(name).join(args.budget.name());
     let stop = stop_on_interrupt()?;
     let mut runner = Runner { args, experiment, directory: &directory, stop: &stop, quiet, sets: SetsInUse::default() };
     for row in experiment.rows.iter().filter(|row| rows.contains(&row.name.as_str())) {
@@ -81,14 +79,10 @@ pub fn run(args: &ReproduceArgs, name: &str, experiment: &Experiment, text: &str
     }
     drop(runner.sets.0.take());
     let grid = runner.gather(name)?;
-    let json = serde_json::to_vec_pretty(&grid)?;
     write_in_new_folder(&directory.join(format!("{name}.json")), &grid)?;
-    write_file(&out.join(format!("{name}.json")), &json)?;
     let report = grid_report::report(&grid, experiment.sweep.as_ref().map(super::experiment::Sweep::x_label), text);
-    let report = report.write(&directory)?;
-    if args.json {
-        println!("{}", String::from_utf8_lossy(&json));
-    } else if !args.quiet {
+    let report = write_results(args, name, &directory, &grid, &report)?;
+    if !quiet {
         grid_report::print(&grid);
         println!("report: {}", report.display());
     }

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::failure::bad_input;
 use crate::report::Report;
@@ -206,11 +206,25 @@ fn of_file(args: &ReproduceArgs, file: &Path) -> Result<()> {
     grid::run(args, name, &experiment, &text)
 }
 
-/// Writes `OUT/NAME.json` and the report in `OUT/NAME`; returns the path of the report.
-fn write_results(args: &ReproduceArgs, name: &str, json: &[u8], report: &Report) -> Result<PathBuf> {
-    let out = args.out.clone().unwrap_or_else(|| PathBuf::from("results"));
-    let dir = out.join(name);
-    std::fs::create_dir_all(&dir).with_context(|| format!("{}: cannot create", dir.display()))?;
-    write_file(&out.join(format!("{name}.json")), json)?;
-    Ok(report.write(&dir)?)
+/// Where results go.
+fn out_directory(args: &ReproduceArgs) -> PathBuf {
+    args.out.clone().unwrap_or_else(|| PathBuf::from("results"))
+}
+
+/// Writes the numbers to `OUT/NAME.json` and the report to `folder`, and prints the numbers if `--json` asks for it; returns the path of the report.
+fn write_results(
+    args: &ReproduceArgs,
+    name: &str,
+    folder: &Path,
+    output: &impl Serialize,
+    report: &Report,
+) -> Result<PathBuf> {
+    let json = serde_json::to_vec_pretty(output)?;
+    std::fs::create_dir_all(folder).with_context(|| format!("{}: cannot create", folder.display()))?;
+    write_file(&out_directory(args).join(format!("{name}.json")), &json)?;
+    let report = report.write(folder)?;
+    if args.json {
+        println!("{}", String::from_utf8_lossy(&json));
+    }
+    Ok(report)
 }

@@ -6,7 +6,7 @@ use farfield_matrix::Kernel;
 use farfield_matrix::rank_growth::{convolution_ranks, rank_growth};
 use serde::{Deserialize, Serialize};
 
-use super::{Budgets, ReproduceArgs, write_results};
+use super::{Budgets, ReproduceArgs, out_directory, write_results};
 use crate::progress::Progress;
 use crate::report::{Cell, Figure, Report, Series, Table, XyPlot, format_number};
 
@@ -105,11 +105,14 @@ pub fn run(args: &ReproduceArgs) -> Result<()> {
     }
     progress.done();
     let output = Output { experiment: "theorem-2.2", seconds: start.elapsed().as_secs_f64(), growth, convolutions };
-    let json = serde_json::to_vec_pretty(&output)?;
-    let report = write_results(args, "theorem-2.2", &json, &report(&experiment, &output))?;
-    if args.json {
-        println!("{}", String::from_utf8_lossy(&json));
-    } else if !args.quiet {
+    let report = write_results(
+        args,
+        "theorem-2.2",
+        &out_directory(args).join("theorem-2.2"),
+        &output,
+        &report(&experiment, &output),
+    )?;
+    if !quiet {
         for g in &output.growth {
             let exponent = g.exponent.map_or("-".to_owned(), |p| format!("{p:.2}"));
             println!(

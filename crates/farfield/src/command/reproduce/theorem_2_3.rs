@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use farfield_nn::{Model, evaluate};
 use serde::{Deserialize, Serialize};
 
-use super::{Budgets, ReproduceArgs, write_results};
+use super::{Budgets, ReproduceArgs, out_directory, write_results};
 use crate::baselines;
 use crate::command::train::fit;
 use crate::progress::Progress;
@@ -111,13 +111,10 @@ pub fn run(args: &ReproduceArgs) -> Result<()> {
         seconds,
         points: &points,
     };
-    let json = serde_json::to_vec_pretty(&output)?;
     let config = last_config.context("the experiment has no sample counts")?;
     let report = report(&experiment.title, &points, effort, parameters, seconds, &config)?;
-    let report = write_results(args, "theorem-2.3", &json, &report)?;
-    if args.json {
-        println!("{}", String::from_utf8_lossy(&json));
-    } else if !args.quiet {
+    let report = write_results(args, "theorem-2.3", &out_directory(args).join("theorem-2.3"), &output, &report)?;
+    if !quiet {
         println!(
             "{:>8} {:>10} {:>21} {:>14} {:>15}",
             "samples", "network", "(lowest, highest)", "least squares", "block-diagonal"

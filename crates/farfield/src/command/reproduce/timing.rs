@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::experiment::chosen;
-use super::{Budgets, ReproduceArgs, write_results};
+use super::{Budgets, ReproduceArgs, out_directory, write_results};
 use crate::progress::Progress;
 use crate::report::{DotPlot, DotSeries, Figure, Report, Table, format_count, format_number};
 use crate::run_config::preset;
@@ -124,11 +124,14 @@ pub fn run(args: &ReproduceArgs) -> Result<()> {
         seconds: start.elapsed().as_secs_f64(),
         measured,
     };
-    let json = serde_json::to_vec_pretty(&output)?;
-    let report = write_results(args, "timing", &json, &report(&experiment, &rows, &output))?;
-    if args.json {
-        println!("{}", String::from_utf8_lossy(&json));
-    } else if !args.quiet {
+    let report = write_results(
+        args,
+        "timing",
+        &out_directory(args).join("timing"),
+        &output,
+        &report(&experiment, &rows, &output),
+    )?;
+    if !quiet {
         println!(
             "{:14} {:16} {:>11} {:>6} {:>12} {:>7} {:>13} {:>7}",
             "problem", "model", "parameters", "batch", "forward ms", "ratio", "training ms", "ratio"
