@@ -1,5 +1,6 @@
 //! What a problem is, and the list of those there are.
 
+use crate::end_states::Direction;
 use crate::family::names;
 use crate::gray_scott_2d::GrayScott2d;
 use crate::helmholtz_2d::Helmholtz2d;
@@ -10,7 +11,7 @@ use crate::poisson_2d::Poisson2d;
 use crate::poisson_2d_disk::Poisson2dDisk;
 use crate::poisson_2d_l_shape::Poisson2dLShape;
 use crate::poisson_3d::Poisson3d;
-use crate::{Family, PdeError, ProblemOptions, SampleKey};
+use crate::{Evolution, Family, PdeError, ProblemOptions, SampleKey};
 
 /// A partial differential equation with a sampler of inputs and a solver: a source of pairs (input,
 /// output).
@@ -55,6 +56,12 @@ pub trait Problem: Send + Sync {
     /// Dimension of the linear span of the family's inputs. A linear problem is solved exactly by
     /// least squares from this many samples: ten for the paper's 1D set.
     fn random_dimensions(&self, family: Family) -> usize;
+
+    /// Of a map between the two ends of an evolution: the evolution, which stores only these, and which end is given. Both
+    /// maps of an evolution are drawn from the same trajectories, with the scalars as the last input channels.
+    fn end_states(&self) -> Option<(&dyn Evolution, Direction)> {
+        None
+    }
 
     /// Draws the sample with this key: `input` has `channels().0` x grid numbers, `output`
     /// `channels().1` x grid. Both are overwritten. The same key gives the same bits on any thread.
