@@ -1,8 +1,9 @@
 //! `farfield eval`: the errors of a trained model on a file of pairs.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 use farfield_data::OpenOptions;
 use farfield_nn::{Model, Samples, SavedModel, evaluate, rollout};
@@ -65,7 +66,7 @@ pub fn run(args: &EvalArgs) -> Result<()> {
     let complex = parameters_complex(model);
     if args.json {
         // What the run knows of itself, with the errors on this file in the place of those on its test set.
-        let mut output = known_results(&args.run);
+        let mut output = known_results(&args.run)?;
         output.insert("run".to_owned(), args.run.display().to_string().into());
         output.insert("model".to_owned(), saved.model.config().kind().into());
         output.insert("parameters".to_owned(), saved.model.num_parameters().into());
@@ -108,8 +109,15 @@ pub fn run(args: &EvalArgs) -> Result<()> {
     Ok(())
 }
 
-/// The `results.json` of a run directory; empty for a model file alone.
-fn known_results(run: &Path) -> serde_json::Map<String, serde_json::Value> {
-    let text = std::fs::read_to_string(run.join("results.json")).unwrap_or_default();
-    serde_json::from_str(&text).unwrap_or_default()
+/// The `results.json` of a run directory; empty for a model file alone, and for a run that has not been evaluated yet.
+fn known_results(run: &Path) -> Result<serde_json::Map<String, serde_json::Value>> {
+    let path = run.join("results.json");
+    match std::fs::read_to_string(&path) {
+        Ok(text) => serde_json::from_str(&text)
+            .map_err(|error| bad_input(format!("{}: not the results of a run: {error}", path.display()))),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(serde_json::Map::new())
+        }
+        Err(error) => Err(error).with_context(|| path.display().to_string()),
+    }
 }

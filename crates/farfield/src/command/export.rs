@@ -30,6 +30,9 @@ pub struct ExportArgs {
     /// Replace an existing file.
     #[arg(long)]
     force: bool,
+    /// Print what was written as a JSON object.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Runs the command.
@@ -57,6 +60,14 @@ pub fn run(args: &ExportArgs) -> Result<()> {
     })?;
     let bytes = std::fs::metadata(&out).map_or(0, |m| m.len());
     let (kind, parameters) = (saved.model.config().kind(), saved.model.num_parameters());
+    if args.json {
+        let written = serde_json::json!({
+            "path": out, "format": format.name(), "model": kind, "parameters": parameters, "bytes": bytes,
+            "output": meaning(&saved),
+        });
+        println!("{written}");
+        return Ok(());
+    }
     println!("{}: {kind}, {parameters} parameters, {bytes} bytes; y is {}", out.display(), meaning(&saved));
     Ok(())
 }

@@ -56,6 +56,14 @@ fn from_nothing_to_predictions() {
     assert!(shown.contains("7 samples"), "{shown}");
     let errors = place.json(&["eval", "runs/poisson-1d", "--data", "new.h5", "--json"]);
     assert!(errors["test"]["relative_l2"].as_f64().unwrap() < 1.0);
+    std::fs::write(place.path("runs/poisson-1d-2/results.json"), "{\"run\": ").unwrap();
+    let error = place.fails(2, &["eval", "runs/poisson-1d-2", "--data", "new.h5", "--json"]);
+    assert!(error.contains("results.json: not the results of a run"), "{error}");
+    let args = ["export", "runs/poisson-1d", "--format", "npz", "--out", "weights.npz", "--json"];
+    let written = place.json(&args);
+    let bytes = std::fs::metadata(place.path("weights.npz")).unwrap().len();
+    assert_eq!((&written["path"], &written["format"]), (&"weights.npz".into(), &"npz".into()));
+    assert_eq!((&written["bytes"], &written["parameters"]), (&bytes.into(), &results["parameters"]));
     for output in ["u.npy", "u.npz", "u.h5"] {
         let args =
             ["predict", "runs/poisson-1d/model.safetensors", "--input", "new.h5", "--name", "x", "--output", output];
