@@ -4,6 +4,7 @@ mod cpu_against_tensor_ops;
 mod layer_equals_dense;
 mod lbfgs;
 mod masks_and_rollouts;
+mod mnn;
 mod model;
 mod model_file;
 mod rivals;
