@@ -7,7 +7,7 @@ use super::graph::{Graph, Value};
 use super::parameters::Parameters;
 use super::shape::{BATCH, batched};
 use crate::error::NnError;
-use crate::rivals::boxes::BoxTree;
+use crate::rivals::boxes::{BoxTree, inverse};
 use crate::rivals::{Activation, MnnConfig, Padding};
 
 /// The grid and its boxes.
@@ -121,10 +121,8 @@ impl<'a> Lowering<'a> {
 
     /// The way back, with the channels of the output.
     fn on_grid(&self, g: &mut Graph, y: &Value) -> Result<Value, NnError> {
-        let order = self.tree.point_order();
-        let mut back = vec![0; order.len()];
-        order.iter().enumerate().for_each(|(place, &point)| back[point] = place);
-        let y = g.reshape(y, &batched(&[order.len(), self.channels.1]))?;
+        let back = inverse(&self.tree.point_order());
+        let y = g.reshape(y, &batched(&[back.len(), self.channels.1]))?;
         let y = self.ordered(g, &y, "points.on_grid", &back)?;
         g.transpose(&y, &[0, 2, 1])
     }

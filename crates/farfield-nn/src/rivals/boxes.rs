@@ -150,6 +150,13 @@ impl BoxTree {
     }
 }
 
+/// The inverse of a permutation.
+pub(crate) fn inverse(order: &[usize]) -> Vec<usize> {
+    let mut places = vec![0; order.len()];
+    order.iter().enumerate().for_each(|(place, &item)| places[item] = place);
+    places
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,6 +205,7 @@ mod tests {
         let order = plane.point_order();
         // Leaves of 2 x 3 points; the first four leaves are the upper left quarter.
         assert_eq!(order[..12], [0, 1, 2, 12, 13, 14, 3, 4, 5, 15, 16, 17]);
+        assert!(inverse(&order).into_iter().enumerate().all(|(point, place)| order[place] == point));
         let mut quarter = order[..24].to_vec();
         quarter.sort_unstable();
         let expected: Vec<usize> = (0..4).flat_map(|i| (0..6).map(move |j| 12 * i + j)).collect();

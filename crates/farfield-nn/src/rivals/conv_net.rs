@@ -56,7 +56,7 @@ impl ConvNetConfig {
     /// The first field that cannot be.
     pub fn validate(&self) -> Result<(), NnError> {
         super::check_counts(&[("model.hidden_channels", self.hidden_channels), ("model.n_layers", self.n_layers)])?;
-        if self.kernel_size % 2 == 0 || self.kernel_size > 1 << 12 {
+        if self.kernel_size.is_multiple_of(2) || self.kernel_size > 1 << 12 {
             return Err(NnError::config("model.kernel_size", self.kernel_size, "must be odd and at most 4095"));
         }
         Ok(())

@@ -100,7 +100,7 @@ fn along(x: Tensor<3>, grid: &[usize], axis: usize, act: impl FnOnce(Tensor<3>) 
     let before = channels * batch * grid[..axis].iter().product::<usize>();
     let after: usize = grid[axis + 1..].iter().product();
     let z = act(x.reshape([before, grid[axis], after]));
-    let points = z.dims()[1] * before * after / (channels * batch).max(1);
+    let points = grid[..axis].iter().product::<usize>() * z.dims()[1] * after;
     z.reshape([channels, batch, points])
 }
 

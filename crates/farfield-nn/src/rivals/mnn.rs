@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 use super::band::{Activation, Band, BandStack};
-use super::boxes::{BoxTree, COARSEST, Padding};
+use super::boxes::{BoxTree, COARSEST, Padding, inverse};
 use super::initial::Initial;
 use super::local_map::MapSize;
 use crate::error::NnError;
@@ -221,9 +221,8 @@ impl PointOrder {
         if there.iter().copied().eq(0..there.len()) {
             return Arc::new(Self { there: None, back: None });
         }
-        let mut back = vec![0; there.len()];
-        there.iter().enumerate().for_each(|(place, &point)| back[point] = place as i64);
-        Arc::new(Self { there: Some(there.into_iter().map(|p| p as i64).collect()), back: Some(back) })
+        let rows = |order: Vec<usize>| Some(order.into_iter().map(|p| p as i64).collect());
+        Arc::new(Self { back: rows(inverse(&there)), there: rows(there) })
     }
 
     /// `[batch, channels, points]` to `[points, channels batch]`, leaf by leaf.
@@ -232,10 +231,10 @@ impl PointOrder {
         selected(x.permute([2, 1, 0]).reshape([points, channels * batch]), self.there.as_deref())
     }
 
-    /// The inverse of [`PointOrder::by_leaves`].
-    pub fn on_grid(&self, y: Tensor<2>, batch: usize) -> Tensor<3> {
-        let [points, columns] = y.dims();
-        selected(y, self.back.as_deref()).reshape([points, columns / batch.max(1), batch]).permute([2, 1, 0])
+    /// The inverse of [`PointOrder::by_leaves`], for so many channels.
+    pub fn on_grid(&self, y: Tensor<2>, channels: usize, batch: usize) -> Tensor<3> {
+        let [points, _] = y.dims();
+        selected(y, self.back.as_deref()).reshape([points, channels, batch]).permute([2, 1, 0])
     }
 }
 

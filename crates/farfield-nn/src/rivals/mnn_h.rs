@@ -111,6 +111,6 @@ impl Model for MnnH {
             let channels = self.kernels[level].forward(self.restrictions[level].forward(in_boxes(boxes)));
             sum = sum + flat(self.interpolations[level].forward(channels));
         }
-        self.order.on_grid(sum, batch)
+        self.order.on_grid(sum, self.output.channels, batch)
     }
 }

@@ -137,6 +137,6 @@ impl Model for MnnH2 {
             Some(far) => near + flat(far),
             None => near,
         };
-        self.order.on_grid(sum, batch)
+        self.order.on_grid(sum, self.output.channels, batch)
     }
 }

@@ -122,6 +122,24 @@ pub(crate) fn small() -> Vec<MnnConfig> {
     list
 }
 
+#[test]
+fn samples_do_not_know_of_each_other_and_may_be_none() {
+    let device = Device::flex();
+    for grid in [vec![16], vec![8, 12]] {
+        let (input, output) = (shape(2, &grid), shape(3, &grid));
+        let plain = AnyModelConfig::ConvNet(ConvNetConfig { kernel_size: 5, ..ConvNetConfig::default() });
+        let boxes = small().into_iter().flat_map(|config| both(&config));
+        for config in boxes.chain([plain]) {
+            let model = model(&config, &input, &output, &device);
+            let x = tensor(&values(3, &input), &input, &device);
+            let alone = read(model.forward(x.clone().narrow(0, 1, 1)));
+            let together = read(model.forward(x.clone()));
+            assert!(largest_difference(&together[output.len()..2 * output.len()], &alone) < 1e-12, "{config:?}");
+            assert_eq!(model.forward(x.narrow(0, 0, 0)).dims(), [0, 3, output.points()], "{config:?}");
+        }
+    }
+}
+
 /// The derivative along a direction, from the gradient.
 struct Along<'a> {
     gradients: Gradients,
