@@ -146,6 +146,9 @@ impl Model for ConvNet {
     }
 
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        if let Some(none) = super::no_samples(&x, &self.output) {
+            return none;
+        }
         let mut v = exchanged(x);
         for (k, convolution) in self.convolutions.iter().enumerate() {
             v = convolution.forward(v);

@@ -101,6 +101,9 @@ impl Model for MnnH {
     }
 
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        if let Some(none) = super::no_samples(&x, &self.output) {
+            return none;
+        }
         let [batch, _, points] = x.dims();
         let v = self.order.by_leaves(x);
         let in_boxes = |boxes: usize| v.clone().reshape([boxes, points / boxes * self.input.channels, batch]);

@@ -108,6 +108,9 @@ impl Model for MnnH2 {
     }
 
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        if let Some(none) = super::no_samples(&x, &self.output) {
+            return none;
+        }
         let [batch, _, points] = x.dims();
         let leaves = self.boxes.last().copied().unwrap_or(1);
         let v = self.order.by_leaves(x).reshape([leaves, points / leaves * self.input.channels, batch]);

@@ -37,6 +37,7 @@ pub use mnn_h::MnnH;
 pub use mnn_h2::MnnH2;
 pub use resnet::{ResNet, ResNetConfig};
 
+use burn::tensor::Tensor;
 use farfield_data::FieldShape;
 
 use crate::error::NnError;
@@ -74,6 +75,12 @@ fn check_counts(counts: &[(&'static str, usize)]) -> Result<(), NnError> {
         Some(&(field, value)) => Err(NnError::config(field, value, "must be between 1 and 65536")),
         None => Ok(()),
     }
+}
+
+/// The output for a batch without samples, which reshapes of tensors cannot carry.
+fn no_samples(x: &Tensor<3>, output: &FieldShape) -> Option<Tensor<3>> {
+    let zeros = || Tensor::zeros([0, output.channels, output.points()], (&x.device(), x.dtype()));
+    (x.dims()[0] == 0).then(zeros)
 }
 
 /// Parameters of a [`dense::Dense`] layer.

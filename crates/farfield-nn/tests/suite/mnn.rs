@@ -135,7 +135,7 @@ fn samples_do_not_know_of_each_other_and_may_be_none() {
             let alone = read(model.forward(x.clone().narrow(0, 1, 1)));
             let together = read(model.forward(x.clone()));
             assert!(largest_difference(&together[output.len()..2 * output.len()], &alone) < 1e-12, "{config:?}");
-            assert_eq!(model.forward(x.narrow(0, 0, 0)).dims(), [0, 3, output.points()], "{config:?}");
+            assert_eq!(model.forward(tensor(&[], &input, &device)).dims(), [0, 3, output.points()], "{config:?}");
         }
     }
 }
