@@ -1,6 +1,7 @@
-//! MNN-H, MNN-H2 and the plain convolutional network in training: they learn, and the bits do not depend on the number of threads.
+//! MNN-H, MNN-H2 and the plain convolutional network in training: they learn, go on after an interruption to the same bits, and the bits do not depend on the
+//! number of threads.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use farfield_data::{Dataset, OpenOptions};
@@ -9,8 +10,8 @@ use farfield_nn::loss::squared_error;
 use farfield_nn::optimizer::{AdamW, ModelGradients, clip_factor};
 use farfield_nn::rivals::{Connection, ConvNetConfig, MnnConfig, Padding};
 use farfield_nn::{
-    AnyModelConfig, LinearLeastSquares, MeanPredictor, Model, Samples, TrainConfig, Trainer, evaluate, fit_normalizers,
-    parameters,
+    AnyModel, AnyModelConfig, Ending, LinearLeastSquares, MeanPredictor, Model, Samples, TrainConfig, Trainer,
+    evaluate, fit_normalizers, parameters,
 };
 
 use crate::mnn::shape;
@@ -68,6 +69,43 @@ fn a_nonlinear_far_field_is_learned() {
     ];
     // The mean predictor has 0.60, affine least squares 0.20.
     assert!(errors.iter().all(|e| *e < 0.6 * linear && *e < 0.2 * mean), "{errors:?}, {linear}, {mean}");
+}
+
+#[test]
+fn an_interrupted_run_continues_to_the_same_bits() {
+    let data = circle(24, 32);
+    let all: Vec<usize> = (0..24).collect();
+    let samples = Samples { dataset: &data, indices: &all };
+    let training = TrainConfig { epochs: 3, batch_size: 6, checkpoint_every: 1, ..TrainConfig::default() };
+    let boxes = MnnConfig { connection: Connection::Mix, n_layers: 2, ..MnnConfig::default() };
+    for config in [
+        AnyModelConfig::MnnH(boxes.clone()),
+        AnyModelConfig::MnnH2(boxes),
+        AnyModelConfig::ConvNet(ConvNetConfig::default()),
+    ] {
+        let model = || {
+            let device = Device::flex().autodiff();
+            let (shape, dtype) = (data.input_shape(), training.precision.dtype());
+            config.build(shape, data.output_shape(), 1, &device, dtype).unwrap()
+        };
+        let bits = |model: &AnyModel| -> Vec<(String, Vec<u8>)> {
+            parameters::export(model).into_iter().map(|p| (p.name, p.data.as_bytes().to_vec())).collect()
+        };
+        let normalizers = fit_normalizers(&training, samples).unwrap();
+        let never = AtomicBool::new(false);
+        let mut straight = Trainer::new(model(), normalizers.clone(), training.clone()).unwrap();
+        straight.fit(samples, None, &never, &mut |_| {}).unwrap();
+
+        let folder = tempfile::tempdir().unwrap();
+        let mut part =
+            Trainer::new(model(), normalizers.clone(), training.clone()).unwrap().in_directory(folder.path());
+        let stop = AtomicBool::new(false);
+        let ending = part.fit(samples, None, &stop, &mut |p| stop.store(p.step >= 7, Ordering::Relaxed)).unwrap();
+        assert_eq!((ending, part.position().step), (Ending::Interrupted, 7));
+        let mut part = Trainer::resume(model(), normalizers, training.clone(), folder.path()).unwrap();
+        assert_eq!(part.fit(samples, None, &never, &mut |_| {}).unwrap(), Ending::Finished);
+        assert!(bits(part.model()) == bits(straight.model()), "{config:?}");
+    }
 }
 
 #[test]
