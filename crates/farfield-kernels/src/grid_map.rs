@@ -1,12 +1,12 @@
-//! Affine maps of channels on a grid: the same matrix at every point, or a convolution with a `3^d` kernel.
+//! Affine maps of channels on a grid: the same matrix at every point, or a convolution with a `(2 r + 1)^d` kernel.
 //!
 //! ```text
-//! y[o, b, p] = bias[o] + sum_t sum_i W[o, t, i] x[i, b, p + t],    t in {-1, 0, 1}^d or t = 0,  zero beyond the grid
+//! y[o, b, p] = bias[o] + sum_t sum_i W[o, t, i] x[i, b, p + t],    t in {-r, .., r}^d,  zero beyond the grid
 //! ```
 //!
 //! Pieces of the grid that fit the cache are copied between zeros, so that a shift is another start address, and the whole sum is one product
 //! `Y = sum_t W_t X_t` in registers ([`multiply`](crate::microkernel)): nothing is stacked. The way back is the same product with the transposed matrices, and
-//! `dW_t = sum dY X_t^T`. Cost: `3^d` (or 1) times `channels_in channels_out` multiply-adds a point forward, twice that back.
+//! `dW_t = sum dY X_t^T`. Cost: `(2 r + 1)^d channels_in channels_out` multiply-adds a point forward, twice that back.
 
 use crate::aligned::{AlignedVec, Room};
 use crate::error::{LayoutError, check_len};
@@ -34,9 +34,9 @@ pub struct GridMap<'a> {
     pub channels_in: usize,
     /// Channels of `y`.
     pub channels_out: usize,
-    /// Whether neighbours take part: weights `[channels_out, 3^d, channels_in]`, the shifts of the first axis fastest. Otherwise
-    /// `[channels_out, channels_in]`.
-    pub neighbours: bool,
+    /// Neighbours that take part on each side along each axis, `r`: weights `[channels_out, (2 r + 1)^d, channels_in]`, the shifts of the first axis fastest.
+    /// With 0 every point is by itself: weights `[channels_out, channels_in]`.
+    pub reach: usize,
 }
 
 /// Gradients of a [`GridMap`].
@@ -144,8 +144,8 @@ impl GridMap<'_> {
         }
         let points: usize = self.grid.iter().product();
         // Without neighbours all fields are one long line.
-        let plan = if self.neighbours {
-            Plan::new::<T>(self.grid, self.batch, 1, self.channels_in + self.channels_out)
+        let plan = if self.reach > 0 {
+            Plan::new::<T>(self.grid, self.batch, self.reach, self.channels_in + self.channels_out)
         } else {
             Plan::new::<T>(&[self.batch * points], 1, 0, self.channels_in + self.channels_out)
         };
@@ -230,7 +230,7 @@ impl Plan {
     }
 
     fn taps(&self) -> usize {
-        if self.reach == 0 { 1 } else { 3usize.pow(self.axes as u32) }
+        (2 * self.reach + 1).pow(self.axes as u32)
     }
 
     fn multiply_adds(&self, map: &GridMap<'_>) -> usize {
@@ -244,14 +244,12 @@ impl Plan {
 
     /// Distance of a shift in a padded piece.
     fn offset(&self, tap: usize) -> isize {
-        if self.reach == 0 {
-            return 0;
-        }
+        let (width, reach) = (2 * self.reach + 1, self.reach as isize);
         let mut rest = tap;
         let mut offset = 0;
         for stride in &self.strides[..self.axes] {
-            offset += (rest % 3) as isize * *stride as isize - *stride as isize;
-            rest /= 3;
+            offset += ((rest % width) as isize - reach) * *stride as isize;
+            rest /= width;
         }
         offset
     }
@@ -359,7 +357,8 @@ mod tests {
     fn by_definition(map: &GridMap<'_>, x: &[f64], weights: &[f64], bias: &[f64]) -> Vec<f64> {
         let axes = map.grid.len();
         let points: usize = map.grid.iter().product();
-        let taps = if map.neighbours { 3usize.pow(axes as u32) } else { 1 };
+        let width = 2 * map.reach + 1;
+        let taps = width.pow(axes as u32);
         let mut y = Vec::new();
         for o in 0..map.channels_out {
             for b in 0..map.batch {
@@ -369,8 +368,8 @@ mod tests {
                         let (mut rest, mut after, mut q) = (tap, points, 0);
                         for &n in map.grid {
                             after /= n;
-                            let shift = if map.neighbours { rest as i64 % 3 - 1 } else { 0 };
-                            rest /= 3;
+                            let shift = (rest % width) as i64 - map.reach as i64;
+                            rest /= width;
                             let place = (p / after % n) as i64 + shift;
                             if !(0..n as i64).contains(&place) {
                                 continue 'taps;
@@ -403,10 +402,12 @@ mod tests {
             (&[20, 18, 16], 1, 5, 4),
         ];
         for (grid, batch, channels_in, channels_out) in cases {
-            for neighbours in [true, false] {
-                let map = GridMap { grid, batch, channels_in, channels_out, neighbours };
+            // The definition takes its time where there are many points and channels.
+            let large = grid.iter().product::<usize>() * channels_in * channels_out > 100_000;
+            for reach in if large { vec![0, 1] } else { vec![0, 1, 2, 3] } {
+                let map = GridMap { grid, batch, channels_in, channels_out, reach };
                 let points: usize = grid.iter().product();
-                let taps = if neighbours { 3usize.pow(grid.len() as u32) } else { 1 };
+                let taps = (2 * reach + 1usize).pow(grid.len() as u32);
                 let x = wave(channels_in * batch * points, 0.1);
                 let weights = wave(channels_out * taps * channels_in, 0.5);
                 let (bias, none) = (wave(channels_out, 0.9), vec![0.0; channels_out]);
@@ -441,7 +442,7 @@ mod tests {
 
     #[test]
     fn the_bits_do_not_depend_on_threads_and_single_precision_is_close() {
-        let map = GridMap { grid: &[33, 40], batch: 5, channels_in: 32, channels_out: 33, neighbours: true };
+        let map = GridMap { grid: &[33, 40], batch: 5, channels_in: 32, channels_out: 33, reach: 1 };
         let single = |n, phase| wave(n, phase).iter().map(|&v| v as f32).collect::<Vec<f32>>();
         let (x, weights, bias) = (single(32 * 5 * 1320, 0.0), single(33 * 9 * 32, 1.0), single(33, 2.0));
         let run = |threads: usize| {
@@ -463,7 +464,7 @@ mod tests {
 
     #[test]
     fn lengths_and_axes_are_checked() {
-        let map = GridMap { grid: &[4], batch: 1, channels_in: 1, channels_out: 1, neighbours: true };
+        let map = GridMap { grid: &[4], batch: 1, channels_in: 1, channels_out: 1, reach: 1 };
         assert!(map.forward(&[0.0f32; 3], &[0.0; 3], &[0.0]).is_err());
         assert!(map.forward(&[0.0f32; 4], &[0.0; 1], &[0.0]).is_err());
         assert!(map.forward(&[0.0f32; 4], &[0.0; 3], &[]).is_err());

@@ -4,7 +4,7 @@
 //! * [`apply_along_axis`] and friends: one HSS matrix along any axis of a strided array.
 //! * [`Layer1d`], [`Layer2d`], [`Layer3d`]: the layers of Neural-HSS (eq. 1) with LeakyReLU, forward and backward; the
 //!   first two on [panels](PanelShape), the third on batch-major fields.
-//! * [`GridMap`]: the same matrix over channels at every point of a grid, and convolutions with `3^d` kernels, forward and backward.
+//! * [`GridMap`]: the same matrix over channels at every point of a grid, and convolutions with `(2 r + 1)^d` kernels, forward and backward.
 //! * [`Radial`]: kernel functions of the distance of points, as blocks and as products.
 //! * [`adamw_step`], [`squared_error`], [`gelu`], [`rational`]: the optimiser's step, the loss and activations in one pass each.
 //!

@@ -1,7 +1,7 @@
 //! Processor time of a training step of every kind of model, at the sizes and batch of a table of the Neural-HSS paper.
 //!
 //! `cargo run --release -p farfield-nn --example step_time -- [KIND...] [--grid N] [--dims D] [--batch B] [--seconds S]`; by default all rivals at table 5's
-//! sizes, 64 x 64 points, 128 samples. Times are user seconds of the process (Linux) and wall-clock seconds.
+//! sizes, 64 x 64 points, 128 samples. A kind can also be a table `[model]` as JSON: `'{"kind": "mnn-h2", "connection": "lc"}'`. Times are user seconds of the process (Linux) and wall-clock seconds.
 
 use std::error::Error;
 use std::time::Instant;
@@ -28,7 +28,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     if kinds.is_empty() {
-        kinds = ["neural-hss", "fno", "resnet", "deep-onet", "fact-former", "green-learning"].map(str::to_owned).into();
+        kinds =
+            ["neural-hss", "fno", "resnet", "deep-onet", "fact-former", "green-learning", "mnn-h", "mnn-h2", "conv"]
+                .map(str::to_owned)
+                .into();
     }
     let rate = || -> Result<f64, Box<dyn Error>> {
         const N: usize = 1536;
@@ -44,7 +47,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let shape = FieldShape::new(1, &vec![grid; dims]);
     println!("{:16} {:>10} {:>8} {:>10} {:>10}", "", "parameters", "steps", "user s", "wall s");
     for kind in kinds {
-        let (config, train) = preset(table, &kind)?;
+        let (config, train) = match kind.starts_with('{') {
+            true => (serde_json::from_str(&kind)?, preset(table, "neural-hss")?.1),
+            false => preset(table, &kind)?,
+        };
         let device = Device::flex().autodiff();
         let model = match config.build(&shape, &shape, 1, &device, train.precision.dtype()) {
             Ok(model) => model,

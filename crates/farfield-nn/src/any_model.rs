@@ -12,8 +12,8 @@ use crate::error::NnError;
 use crate::model::Model;
 use crate::neural_hss::NeuralHss;
 use crate::rivals::{
-    DeepOnet, DeepOnetConfig, FactFormer, FactFormerConfig, Fno, FnoConfig, GreenLearning, GreenLearningConfig, ResNet,
-    ResNetConfig,
+    ConvNet, ConvNetConfig, DeepOnet, DeepOnetConfig, FactFormer, FactFormerConfig, Fno, FnoConfig, GreenLearning,
+    GreenLearningConfig, MnnConfig, MnnH, MnnH2, ResNet, ResNetConfig,
 };
 
 /// Shape of a model of any kind: a table whose key `kind` (default `"neural-hss"`) says which other keys there are.
@@ -31,11 +31,28 @@ pub enum AnyModelConfig {
     GreenLearning(GreenLearningConfig),
     /// Kind `fact-former`.
     FactFormer(FactFormerConfig),
+    /// Kind `mnn-h`.
+    MnnH(MnnConfig),
+    /// Kind `mnn-h2`.
+    MnnH2(MnnConfig),
+    /// Kind `conv`.
+    ConvNet(ConvNetConfig),
 }
 
 /// All kinds of models, by their names in configurations.
-pub const MODEL_KINDS: [&str; 8] =
-    ["neural-hss", "block-diagonal", "dense", "fno", "resnet", "deep-onet", "green-learning", "fact-former"];
+pub const MODEL_KINDS: [&str; 11] = [
+    "neural-hss",
+    "block-diagonal",
+    "dense",
+    "fno",
+    "resnet",
+    "deep-onet",
+    "green-learning",
+    "fact-former",
+    "mnn-h",
+    "mnn-h2",
+    "conv",
+];
 
 impl Default for AnyModelConfig {
     fn default() -> Self {
@@ -57,6 +74,9 @@ impl AnyModelConfig {
             Self::DeepOnet(_) => "deep-onet",
             Self::GreenLearning(_) => "green-learning",
             Self::FactFormer(_) => "fact-former",
+            Self::MnnH(_) => "mnn-h",
+            Self::MnnH2(_) => "mnn-h2",
+            Self::ConvNet(_) => "conv",
         }
     }
 
@@ -71,6 +91,9 @@ impl AnyModelConfig {
             "deep-onet" => Self::DeepOnet(DeepOnetConfig::default()),
             "green-learning" => Self::GreenLearning(GreenLearningConfig::default()),
             "fact-former" => Self::FactFormer(FactFormerConfig::default()),
+            "mnn-h" => Self::MnnH(MnnConfig::default()),
+            "mnn-h2" => Self::MnnH2(MnnConfig::default()),
+            "conv" => Self::ConvNet(ConvNetConfig::default()),
             "neural-hss" => Self::NeuralHss(ModelConfig::default()),
             "block-diagonal" => {
                 Self::NeuralHss(ModelConfig { kind: ModelKind::BlockDiagonal, ..ModelConfig::default() })
@@ -106,6 +129,8 @@ impl AnyModelConfig {
             Self::DeepOnet(config) => config.validate(),
             Self::GreenLearning(config) => config.validate(),
             Self::FactFormer(config) => config.validate(),
+            Self::MnnH(config) | Self::MnnH2(config) => config.validate(),
+            Self::ConvNet(config) => config.validate(),
         }
     }
 
@@ -121,6 +146,9 @@ impl AnyModelConfig {
             Self::DeepOnet(config) => config.parameters(input, output),
             Self::GreenLearning(config) => config.parameters(input, output),
             Self::FactFormer(config) => config.parameters(input, output),
+            Self::MnnH(config) => MnnH::parameters_of(config, input, output),
+            Self::MnnH2(config) => MnnH2::parameters_of(config, input, output),
+            Self::ConvNet(config) => config.parameters(input, output),
         }
     }
 
@@ -147,6 +175,9 @@ impl AnyModelConfig {
             Self::FactFormer(config) => {
                 AnyModel::FactFormer(FactFormer::new(config, input, output, seed, device, dtype)?)
             }
+            Self::MnnH(config) => AnyModel::MnnH(MnnH::new(config, input, output, seed, device, dtype)?),
+            Self::MnnH2(config) => AnyModel::MnnH2(MnnH2::new(config, input, output, seed, device, dtype)?),
+            Self::ConvNet(config) => AnyModel::ConvNet(ConvNet::new(config, input, output, seed, device, dtype)?),
         })
     }
 }
@@ -168,6 +199,8 @@ impl Serialize for AnyModelConfig {
             Self::DeepOnet(config) => Tagged { kind, config }.serialize(serializer),
             Self::GreenLearning(config) => Tagged { kind, config }.serialize(serializer),
             Self::FactFormer(config) => Tagged { kind, config }.serialize(serializer),
+            Self::MnnH(config) | Self::MnnH2(config) => Tagged { kind, config }.serialize(serializer),
+            Self::ConvNet(config) => Tagged { kind, config }.serialize(serializer),
         }
     }
 }
@@ -194,6 +227,9 @@ impl<'de> Deserialize<'de> for AnyModelConfig {
             Self::DeepOnet(_) => Self::DeepOnet(read(value)?),
             Self::GreenLearning(_) => Self::GreenLearning(read(value)?),
             Self::FactFormer(_) => Self::FactFormer(read(value)?),
+            Self::MnnH(_) => Self::MnnH(read(value)?),
+            Self::MnnH2(_) => Self::MnnH2(read(value)?),
+            Self::ConvNet(_) => Self::ConvNet(read(value)?),
         })
     }
 }
@@ -214,6 +250,12 @@ pub enum AnyModel {
     GreenLearning(GreenLearning),
     /// FactFormer.
     FactFormer(FactFormer),
+    /// MNN-H.
+    MnnH(MnnH),
+    /// MNN-H2.
+    MnnH2(MnnH2),
+    /// Plain convolutional network.
+    ConvNet(ConvNet),
 }
 
 /// `$body` with `$model` the model inside.
@@ -226,6 +268,9 @@ macro_rules! each {
             AnyModel::DeepOnet($model) => $body,
             AnyModel::GreenLearning($model) => $body,
             AnyModel::FactFormer($model) => $body,
+            AnyModel::MnnH($model) => $body,
+            AnyModel::MnnH2($model) => $body,
+            AnyModel::ConvNet($model) => $body,
         }
     };
 }
@@ -240,6 +285,9 @@ impl AnyModel {
             Self::DeepOnet(model) => AnyModelConfig::DeepOnet(model.config().clone()),
             Self::GreenLearning(model) => AnyModelConfig::GreenLearning(model.config().clone()),
             Self::FactFormer(model) => AnyModelConfig::FactFormer(model.config().clone()),
+            Self::MnnH(model) => AnyModelConfig::MnnH(model.config().clone()),
+            Self::MnnH2(model) => AnyModelConfig::MnnH2(model.config().clone()),
+            Self::ConvNet(model) => AnyModelConfig::ConvNet(model.config().clone()),
         }
     }
 

@@ -207,7 +207,7 @@ mod tests {
     use crate::config::{MapKind, ModelConfig, Precision};
     use crate::metrics::predict;
     use crate::parameters::{self, NamedTensor};
-    use crate::rivals::{DeepOnetConfig, FnoConfig, ResNetConfig};
+    use crate::rivals::{ConvNetConfig, DeepOnetConfig, FnoConfig, MnnConfig, ResNetConfig};
     use crate::training_data::TrainingData;
 
     /// The derivative along a direction, from the gradient.
@@ -254,12 +254,19 @@ mod tests {
         let hss = if scalar { tensor } else { hss };
         let resnet = ResNetConfig { hidden_channels: 3, n_layers: 1 };
         let deep_onet = DeepOnetConfig { hidden_channels: 4, n_layers: 2 };
-        vec![
+        let plain = ConvNetConfig { hidden_channels: 3, n_layers: 2, kernel_size: 3, ..ConvNetConfig::default() };
+        let mut list = vec![
             AnyModelConfig::NeuralHss(hss),
             AnyModelConfig::Fno(fno),
             AnyModelConfig::ResNet(resnet),
             AnyModelConfig::DeepOnet(deep_onet),
-        ]
+            AnyModelConfig::ConvNet(plain),
+        ];
+        if grid.len() < 3 && grid.iter().all(|n| n % 4 == 0) {
+            let boxes = MnnConfig { hidden_channels: 3, n_layers: 1, ..MnnConfig::default() };
+            list.extend([AnyModelConfig::MnnH(boxes.clone()), AnyModelConfig::MnnH2(boxes)]);
+        }
+        list
     }
 
     fn normalizers(channels: usize) -> Normalizers {
@@ -301,6 +308,7 @@ mod tests {
             (vec![10], false, true, false),
             (vec![10], true, false, true),
             (vec![10], true, true, true),
+            (vec![8], true, true, true),
             (vec![6, 5], false, false, false),
             (vec![6, 5], false, true, true),
             (vec![4, 4, 3], false, true, true),

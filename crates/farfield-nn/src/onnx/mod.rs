@@ -12,6 +12,8 @@
 //! run: the multiply-adds of the model's own forward pass, and a transposition of the field an axis and HSS layer. A file can have at most 2 GiB, the limit of protocol
 //! buffers.
 
+mod conv_net;
+mod convolution;
 mod deep_onet;
 mod dense;
 mod fact_former;
@@ -20,6 +22,7 @@ mod gelu;
 mod graph;
 mod green_learning;
 mod hss_layer;
+mod mnn;
 mod neural_hss;
 mod operators;
 mod parameters;
@@ -106,6 +109,9 @@ fn lower(g: &mut Graph, p: &Parameters, model: &AnyModel, x: &Value) -> Result<V
         AnyModel::DeepOnet(model) => deep_onet::deep_onet(g, p, model, x),
         AnyModel::GreenLearning(model) => green_learning::green_learning(g, model, x),
         AnyModel::FactFormer(model) => fact_former::fact_former(g, p, model.config(), input, x),
+        AnyModel::MnnH(model) => mnn::mnn_h(g, p, model.config(), (input, output), x),
+        AnyModel::MnnH2(model) => mnn::mnn_h2(g, p, model.config(), (input, output), x),
+        AnyModel::ConvNet(model) => conv_net::conv_net(g, p, model.config(), input, x),
     }
 }
 

@@ -99,29 +99,45 @@ impl Graph {
         Ok(self.node("Gemm", input, vec![AttributeProto::int("transB", 1)], shape))
     }
 
-    /// A convolution with stride 1 that keeps the grid: `x` `[batch, c, grid]`, `weight` `[c_out, c, 3, ..]`, zeros beyond the ends.
+    /// A convolution with stride 1: `x` `[batch, c, grid]`, `weight` `[c_out, c, k, ..]`, `zeros` zeros beyond every end of the grid.
     ///
     /// # Errors
     /// When the sizes do not fit.
-    pub(crate) fn convolution(&mut self, x: &Value, weight: &Value, bias: &Value) -> Result<Value, NnError> {
+    pub(crate) fn convolution(
+        &mut self,
+        x: &Value,
+        weight: &Value,
+        bias: &Value,
+        zeros: usize,
+    ) -> Result<Value, NnError> {
         let fits = x.shape.len() == weight.shape.len()
             && x.shape.len() > 2
             && x.shape[1] == weight.shape[1]
-            && weight.shape[2..].iter().all(|&n| n == 3.into())
             && bias.shape == weight.shape[..1];
-        if !fits {
+        let mut shape = x.shape.clone();
+        let mut long_enough = fits;
+        for axis in 2..if fits { shape.len() } else { 0 } {
+            let (n, k) = (x.length(axis)? + 2 * zeros, weight.length(axis)?);
+            long_enough &= k > 0 && n >= k;
+            shape[axis] = (n + 1).saturating_sub(k).into();
+        }
+        if !long_enough {
             let got = format!("{}, {} and {}", text(&x.shape), text(&weight.shape), text(&bias.shape));
             return Err(NnError::shape(
                 "arguments of a convolution",
                 got,
-                "[batch, c, grid], [c_out, c, 3, ..] and [c_out]",
+                "[batch, c, grid], [c_out, c, k, ..] and [c_out]",
             ));
         }
-        let mut shape = x.shape.clone();
         shape[1] = weight.shape[0];
-        let ends = vec![1; 2 * (shape.len() - 2)];
+        let ends = vec![zeros as i64; 2 * (shape.len() - 2)];
         let input = vec![x.name.clone(), weight.name.clone(), bias.name.clone()];
         Ok(self.node("Conv", input, vec![AttributeProto::ints("pads", ends)], shape))
+    }
+
+    /// `max(x, 0)` of every entry.
+    pub(crate) fn relu(&mut self, x: &Value) -> Value {
+        self.node("Relu", vec![x.name.clone()], Vec::new(), x.shape.clone())
     }
 
     /// The same values in their order with other axes. At most one of them may grow with the batch.
@@ -292,6 +308,12 @@ mod tests {
         assert_eq!(g.gather(&y, 1, "i", &[4, 4, 0]).unwrap().shape(), batched(&[3, 4]));
         assert_eq!(g.sum(&y, 1).unwrap().shape(), batched(&[4]));
         assert_eq!(g.mean(&y, &[1, 2]).unwrap().shape(), batched(&[1, 1]));
+        let kernel = g.constant("kernel", &[2, 3, 3], &[1.0; 18]).unwrap();
+        let bias = g.constant("bias", &[2], &[1.0; 2]).unwrap();
+        assert_eq!(g.convolution(&x, &kernel, &bias, 1).unwrap().shape(), batched(&[2, 4]));
+        assert_eq!(g.convolution(&x, &kernel, &bias, 0).unwrap().shape(), batched(&[2, 2]));
+        let long = g.constant("long", &[2, 3, 5], &[1.0; 30]).unwrap();
+        assert!(g.convolution(&x, &long, &bias, 0).is_err());
     }
 
     #[test]
@@ -311,7 +333,7 @@ mod tests {
         assert!(g.gather(&x, 1, "i", &[3]).is_err());
         assert!(g.sum(&x, 0).is_err());
         assert!(g.affine(&x, &w, &w).is_err());
-        assert!(g.convolution(&x, &w, &w).is_err());
+        assert!(g.convolution(&x, &w, &w, 1).is_err());
         assert!(g.leaky_relu(&x, &w).is_err());
     }
 }

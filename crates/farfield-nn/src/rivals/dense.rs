@@ -37,6 +37,14 @@ impl Dense {
         Self { weight, bias }
     }
 
+    /// Glorot's uniform weights of a convolution of `taps` points, `[channels_out, taps channels_in]`, no bias at the start.
+    pub(crate) fn glorot_taps(channels_in: usize, channels_out: usize, taps: usize, initial: &mut Initial) -> Self {
+        let bound = (6.0 / ((channels_in + channels_out) as f64 * taps as f64)).sqrt();
+        let weight = initial.uniform([channels_out, taps * channels_in], -bound, bound);
+        let bias = initial.values([channels_out], &vec![0.0; channels_out]);
+        Self { weight, bias }
+    }
+
     /// Glorot's uniform weights times `gain`, no bias at the start.
     pub(crate) fn glorot_scaled(channels_in: usize, channels_out: usize, gain: f64, initial: &mut Initial) -> Self {
         let bound = gain * (6.0 / (channels_in + channels_out) as f64).sqrt();
@@ -62,7 +70,7 @@ impl Dense {
         let [out, _] = self.weight.dims();
         // Few channels: a matrix product would spend its time on copies and a pass for the bias.
         if channels * out <= FUSED
-            && let Some(y) = grid_linear::on_cpu(&x, &self.weight.val(), &self.bias.val(), &[points], false)
+            && let Some(y) = grid_linear::on_cpu(&x, &self.weight.val(), &self.bias.val(), &[points], 0)
         {
             return y;
         }

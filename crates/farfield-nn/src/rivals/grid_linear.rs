@@ -21,7 +21,7 @@ struct State {
     x: FlexTensor,
     weights: FlexTensor,
     grid: Vec<usize>,
-    neighbours: bool,
+    reach: usize,
     need_x: bool,
 }
 
@@ -29,9 +29,9 @@ struct State {
 #[derive(Debug)]
 struct GridLinear<T>(PhantomData<T>);
 
-fn map<'a>(x: &FlexTensor, weights: &FlexTensor, grid: &'a [usize], neighbours: bool) -> GridMap<'a> {
+fn map<'a>(x: &FlexTensor, weights: &FlexTensor, grid: &'a [usize], reach: usize) -> GridMap<'a> {
     let (x, weights) = (x.layout().shape().to_vec(), weights.layout().shape().to_vec());
-    GridMap { grid, batch: x[1], channels_in: x[0], channels_out: weights[0], neighbours }
+    GridMap { grid, batch: x[1], channels_in: x[0], channels_out: weights[0], reach }
 }
 
 const SHAPES: &str = "shapes that were made to fit";
@@ -41,8 +41,8 @@ impl<T: Float> Backward<Flex, 3> for GridLinear<T> {
 
     fn backward(self, ops: Ops<State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
         let dy = contiguous(grads.consume::<Flex>(&ops.node));
-        let State { x, weights, grid, neighbours, need_x } = ops.state;
-        let map = map(&x, &weights, &grid, neighbours);
+        let State { x, weights, grid, reach, need_x } = ops.state;
+        let map = map(&x, &weights, &grid, reach);
         let back = map.backward::<T>(values(&x), values(&weights), values(&dy), need_x).expect(SHAPES);
         let shape = |of: &FlexTensor| of.layout().shape().to_vec();
         let bias: Vec<T> = back.bias.iter().map(|&sum| T::from_f64(sum)).collect();
@@ -62,14 +62,14 @@ impl<T: Float> Backward<Flex, 3> for GridLinear<T> {
     }
 }
 
-/// `[channels_in, batch, points]` to `[channels_out, batch, points]` by weights `[channels_out, channels_in]`, or `[channels_out, 3^d channels_in]` with
+/// `[channels_in, batch, points]` to `[channels_out, batch, points]` by weights `[channels_out, (2 reach + 1)^d channels_in]`, with so many
 /// neighbours on `grid`, plus the bias; `None` on another device, in another precision, or without points.
 pub(crate) fn on_cpu(
     x: &Tensor<3>,
     weights: &Tensor<2>,
     bias: &Tensor<1>,
     grid: &[usize],
-    neighbours: bool,
+    reach: usize,
 ) -> Option<Tensor<3>> {
     let [_, batch, points] = x.dims();
     let [out, _] = weights.dims();
@@ -84,7 +84,7 @@ pub(crate) fn on_cpu(
     if !differentiable {
         let (x, weights, bias) = (primitive(x.clone())?, primitive(weights.clone())?, primitive(bias.clone())?);
         return with_float!(x.dtype(), T => {
-            let map = map(&x, &weights, grid, neighbours);
+            let map = map(&x, &weights, grid, reach);
             let y = map.forward::<T>(values(&x), values(&weights), values(&bias)).expect(SHAPES);
             Tensor::from_primitive::<Flex>(tensor(y, &shape))
         });
@@ -97,10 +97,10 @@ pub(crate) fn on_cpu(
     let (x, weights) = (contiguous(x.into_primitive()), contiguous(weights.into_primitive()));
     let bias = contiguous(bias.into_primitive());
     with_float!(x.dtype(), T => {
-        let map = map(&x, &weights, grid, neighbours);
+        let map = map(&x, &weights, grid, reach);
         let y = map.forward::<T>(values(&x), values(&weights), values(&bias)).expect(SHAPES);
         let y = tensor(y, &shape);
-        let state = State { x, weights, grid: grid.to_vec(), neighbours, need_x };
+        let state = State { x, weights, grid: grid.to_vec(), reach, need_x };
         Tensor::from_primitive::<Autodiff<Flex>>(
             match GridLinear::<T>(PhantomData).prepare::<NoCheckpointing>(nodes).compute_bound().stateful() {
                 OpsKind::Tracked(prepared) => prepared.finish(state, y),

@@ -1,10 +1,13 @@
-//! The networks that Neural-HSS is compared with, each as its authors describe it.
+//! The networks that Neural-HSS and H2-NN are compared with, each as its authors describe it.
 //!
 //! [`Fno`] (Li et al. 2021), [`ResNet`] (He et al. 2016, on grids), [`DeepOnet`] (Lu et al. 2021), [`GreenLearning`] (Boulle et al.
-//! 2022) and [`FactFormer`] (Li et al. 2023), by ordinary tensor operations on any device; on the CPU dense layers over few channels,
+//! 2022), [`FactFormer`] (Li et al. 2023), [`MnnH`] and [`MnnH2`] (Fan et al. 2018, 2019) and the plain [`ConvNet`], by ordinary tensor operations on any device; on the CPU dense layers over few channels,
 //! convolutions and activations are kernels of `farfield-kernels`. Fields are `[batch, channels,
 //! points]`. Weights are drawn from ChaCha with the seed of the run: the same seed gives the same network on any device.
 
+pub mod band;
+pub mod boxes;
+pub mod conv_net;
 pub mod convolution;
 pub mod deep_onet;
 pub mod dense;
@@ -14,16 +17,27 @@ mod gelu;
 pub mod green_learning;
 mod grid_linear;
 pub(crate) mod initial;
+pub mod local_map;
+pub mod mnn;
+pub mod mnn_h;
+pub mod mnn_h2;
 pub mod rational;
 pub mod resnet;
 pub mod spectral;
 
+pub use band::Activation;
+pub use boxes::Padding;
+pub use conv_net::{ConvNet, ConvNetConfig};
 pub use deep_onet::{DeepOnet, DeepOnetConfig};
 pub use fact_former::{FactFormer, FactFormerConfig};
 pub use fno::{Fno, FnoConfig, Head, ModeConvention, Modes};
 pub use green_learning::{GreenLearning, GreenLearningConfig};
+pub use mnn::{Connection, MnnConfig};
+pub use mnn_h::MnnH;
+pub use mnn_h2::MnnH2;
 pub use resnet::{ResNet, ResNetConfig};
 
+use burn::tensor::Tensor;
 use farfield_data::FieldShape;
 
 use crate::error::NnError;
@@ -61,6 +75,12 @@ fn check_counts(counts: &[(&'static str, usize)]) -> Result<(), NnError> {
         Some(&(field, value)) => Err(NnError::config(field, value, "must be between 1 and 65536")),
         None => Ok(()),
     }
+}
+
+/// The output for a batch without samples, which reshapes of tensors cannot carry.
+fn no_samples(x: &Tensor<3>, output: &FieldShape) -> Option<Tensor<3>> {
+    let zeros = || Tensor::zeros([0, output.channels, output.points()], (&x.device(), x.dtype()));
+    (x.dims()[0] == 0).then(zeros)
 }
 
 /// Parameters of a [`dense::Dense`] layer.

@@ -5,7 +5,8 @@ use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
 use farfield_data::{FieldShape, Normalizer};
 use farfield_nn::config::Precision;
 use farfield_nn::rivals::{
-    DeepOnetConfig, FactFormerConfig, Fno, FnoConfig, GreenLearningConfig, Head, ModeConvention, ResNetConfig,
+    Activation, ConvNetConfig, DeepOnetConfig, FactFormerConfig, Fno, FnoConfig, GreenLearningConfig, Head,
+    ModeConvention, Padding, ResNetConfig,
 };
 use farfield_nn::{AnyModel, AnyModelConfig, MODEL_KINDS, Model, ModelConfig, Normalizers, model_file, parameters};
 
@@ -48,6 +49,19 @@ fn small() -> Vec<AnyModelConfig> {
             heads: 2,
             head_channels: 4,
             kernel_multiplier: 2,
+        }),
+        AnyModelConfig::ConvNet(ConvNetConfig {
+            hidden_channels: 4,
+            kernel_size: 5,
+            padding: Padding::Zero,
+            ..ConvNetConfig::default()
+        }),
+        AnyModelConfig::ConvNet(ConvNetConfig {
+            hidden_channels: 4,
+            n_layers: 2,
+            kernel_size: 3,
+            padding: Padding::Periodic,
+            activation: Activation::None,
         }),
     ]
 }
@@ -108,6 +122,10 @@ fn parameters_are_those_of_the_formulas() {
     // FactFormer at table 5's sizes: 1.35 M. The 3.9 M printed are those of the authors' program for Darcy flow (3 934 657 by our count of it), two millions of which
     // are 3 x 3 convolutions on a coarser grid between the attention and the head, which are no part of the model here.
     assert_eq!(count(AnyModelConfig::FactFormer(FactFormerConfig::default()), &one, &one), 1_351_337);
+    // The plain network has three layers; 16 channels and kernels of 7 points are our choice.
+    let plain = AnyModelConfig::ConvNet(ConvNetConfig::default());
+    assert_eq!(count(plain.clone(), &line, &line), (7 + 1) * 16 + (7 * 16 + 1) * 16 + 7 * 16 + 1);
+    assert_eq!(count(plain, &one, &one), (49 + 1) * 16 + (49 * 16 + 1) * 16 + 49 * 16 + 1);
     let config = DeepOnetConfig { hidden_channels: 192, n_layers: 4 };
     assert_eq!(
         count(AnyModelConfig::DeepOnet(config), &line, &line),
@@ -264,7 +282,7 @@ fn what_cannot_be_is_refused_with_the_name_of_the_field() {
     assert!(refused(modes("10"), &line, &line).contains("model.n_modes"));
     assert!(refused(modes("0"), &line, &line).contains("model.n_modes"));
     assert!(refused(modes("[4, 4]"), &line, &line).contains("the data have 1 axes"));
-    for kind in ["fno", "resnet", "fact-former"] {
+    for kind in ["fno", "resnet", "fact-former", "mnn-h", "mnn-h2", "conv"] {
         assert!(refused(AnyModelConfig::of_kind(kind).unwrap(), &line, &other).contains("must be the same"));
     }
     let none = ResNetConfig { hidden_channels: 4, n_layers: 0 };

@@ -190,6 +190,14 @@ fn parameters_are_counted_in_both_ways() {
     place.ok(&args("deep-onet", "other"));
     let eval = place.json(&["eval", "other", "--data", "mine.npz", "--json"]);
     assert!(eval["parameters"].as_u64().is_some() && eval.get("parameters_complex").is_none());
+    // Sixteen points: two levels, boxes of four points. 5 x 6 + 5 (5 x 36 + 6) + 7 x 4 far, 5 (3 x 16 + 4) near.
+    place.ok(&args("mnn-h2", "boxes"));
+    assert!(place.ok(&["eval", "boxes", "--data", "mine.npz"]).contains("mnn-h2, 1248 parameters"));
+    let mut odd = args("mnn-h", "odd");
+    odd.extend(["--set", "model.levels=5"]);
+    let error = place.fails(2, &odd);
+    assert!(error.contains("model.levels = 5: axis 0 has 16 points, which 32 boxes do not divide"), "{error}");
+    assert!(!place.path("odd").exists());
 }
 
 #[test]

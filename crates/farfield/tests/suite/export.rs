@@ -12,7 +12,8 @@ use farfield::nn::export::{ExportFormat, export};
 use farfield::nn::metrics::global_l2;
 use farfield::nn::model_file::{SavedModel, save};
 use farfield::nn::rivals::{
-    DeepOnetConfig, FactFormerConfig, FnoConfig, GreenLearningConfig, Head, ModeConvention, Modes, ResNetConfig,
+    Activation, Connection, ConvNetConfig, DeepOnetConfig, FactFormerConfig, FnoConfig, GreenLearningConfig, Head,
+    MnnConfig, ModeConvention, Modes, Padding, ResNetConfig,
 };
 use farfield::nn::{AnyModelConfig, DataFacts, MODEL_KINDS, ModelConfig, Normalizers, predict};
 
@@ -108,8 +109,43 @@ fn models() -> Vec<(AnyModelConfig, FieldShape, FieldShape)> {
                 head_channels: 4,
                 kernel_multiplier: 2,
             }),
+            AnyModelConfig::ConvNet(ConvNetConfig {
+                hidden_channels: 4,
+                kernel_size: 5,
+                padding: Padding::Zero,
+                ..ConvNetConfig::default()
+            }),
+            AnyModelConfig::ConvNet(ConvNetConfig {
+                hidden_channels: 4,
+                n_layers: 2,
+                kernel_size: 3,
+                activation: Activation::None,
+                ..ConvNetConfig::default()
+            }),
         ] {
             list.push((config, input.clone(), output.clone()));
+        }
+    }
+    // Boxes, with every kind of layer and padding.
+    for (channels, grid, levels) in [((1, 1), vec![24], 3), ((2, 1), vec![16], 2), ((1, 3), vec![16, 8], 3)] {
+        for (connection, padding) in [
+            (Connection::Conv, Padding::Periodic),
+            (Connection::Conv, Padding::Zero),
+            (Connection::Lc, Padding::Zero),
+            (Connection::Mix, Padding::Periodic),
+        ] {
+            let config = MnnConfig {
+                levels: Some(levels),
+                hidden_channels: 3,
+                n_layers: 2,
+                connection,
+                padding,
+                adjacent_band: if grid.len() == 1 { 1 } else { 0 },
+                ..MnnConfig::default()
+            };
+            for config in [AnyModelConfig::MnnH(config.clone()), AnyModelConfig::MnnH2(config)] {
+                list.push((config, shape(channels.0, &grid), shape(channels.1, &grid)));
+            }
         }
     }
     // Other grids out than in.
