@@ -187,3 +187,8 @@ pub(crate) fn choose_scheme<T: Copy>(
         }
     }
 }
+
+/// The centres (i + 1/2)/n of n cells of the unit interval.
+pub(crate) fn cell_centres(n: usize) -> Vec<f64> {
+    (0..n).map(|i| (i as f64 + 0.5) / n as f64).collect()
+}
