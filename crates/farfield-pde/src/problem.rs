@@ -1,9 +1,12 @@
 //! What a problem is, and the list of those there are.
 
+use crate::custom_operator::CustomOperator;
 use crate::family::names;
 use crate::gray_scott_2d::GrayScott2d;
 use crate::helmholtz_2d::Helmholtz2d;
+use crate::n_body::NBody;
 use crate::navier_stokes_2d::NavierStokes2d;
+use crate::nonlinear_schrodinger_1d::NonlinearSchrodinger1d;
 use crate::poisson_1d::Poisson1d;
 use crate::poisson_1d_neumann::Poisson1dNeumann;
 use crate::poisson_2d::Poisson2d;
@@ -11,6 +14,7 @@ use crate::poisson_2d_disk::Poisson2dDisk;
 use crate::poisson_2d_l_shape::Poisson2dLShape;
 use crate::poisson_3d::Poisson3d;
 use crate::radiative_transfer_1d::RadiativeTransfer1d;
+use crate::radiative_transfer_2d::RadiativeTransfer2d;
 use crate::{Family, PdeError, ProblemOptions, SampleKey};
 
 /// Where the values of fields without a grid lie: point after point, `dims` coordinates each.
@@ -103,6 +107,13 @@ pub fn problems() -> &'static [(&'static str, &'static str)] {
         NavierStokes2d::FORWARD,
         NavierStokes2d::INVERSE,
         (RadiativeTransfer1d::NAME, RadiativeTransfer1d::TITLE),
+        (RadiativeTransfer2d::NAME, RadiativeTransfer2d::TITLE),
+        CustomOperator::NAMES[0],
+        CustomOperator::NAMES[1],
+        CustomOperator::NAMES[2],
+        NBody::PLANE,
+        NBody::SPACE,
+        (NonlinearSchrodinger1d::NAME, NonlinearSchrodinger1d::TITLE),
     ]
 }
 
@@ -135,6 +146,13 @@ pub fn problem(name: &str, options: &ProblemOptions) -> Result<Box<dyn Problem>,
         name if name == NavierStokes2d::FORWARD.0 => Box::new(NavierStokes2d::forward_map(options)?),
         name if name == NavierStokes2d::INVERSE.0 => Box::new(NavierStokes2d::inverse_map(options)?),
         RadiativeTransfer1d::NAME => Box::new(RadiativeTransfer1d::new(options)?),
+        RadiativeTransfer2d::NAME => Box::new(RadiativeTransfer2d::new(options)?),
+        NonlinearSchrodinger1d::NAME => Box::new(NonlinearSchrodinger1d::new(options)?),
+        name if name == CustomOperator::NAMES[0].0 => Box::new(CustomOperator::new(1, options)?),
+        name if name == CustomOperator::NAMES[1].0 => Box::new(CustomOperator::new(2, options)?),
+        name if name == CustomOperator::NAMES[2].0 => Box::new(CustomOperator::new(3, options)?),
+        name if name == NBody::PLANE.0 => Box::new(NBody::new(2, options)?),
+        name if name == NBody::SPACE.0 => Box::new(NBody::new(3, options)?),
         _ => {
             let known: Vec<&str> = problems().iter().map(|&(name, _)| name).collect();
             return Err(PdeError::UnknownProblem { name: name.to_owned(), known: known.join(", ") });
