@@ -176,14 +176,14 @@ fn samples_are_the_same_as_in_earlier_versions() {
 }
 
 const PINNED: [(&str, &str, f64, f64); 10] = [
-    ("radiative-transfer-1d", "paper", 0.0, 0.0),
-    ("radiative-transfer-2d", "paper", 0.0, 0.0),
-    ("custom-operator-1d", "paper", 0.0, 0.0),
-    ("custom-operator-1d", "random-s0", 0.0, 0.0),
-    ("custom-operator-2d", "random-s1", 0.0, 0.0),
-    ("custom-operator-3d", "random-s2", 0.0, 0.0),
-    ("n-body-2d", "paper", 0.0, 0.0),
-    ("n-body-2d", "random-s1", 0.0, 0.0),
-    ("n-body-3d", "random-s0", 0.0, 0.0),
-    ("nonlinear-schrodinger-1d", "paper", 0.0, 0.0),
+    ("radiative-transfer-1d", "paper", 4.873919560131e-7, 1.359451762452e0),
+    ("radiative-transfer-2d", "paper", 3.381371983246e-19, 4.264472439511e-1),
+    ("custom-operator-1d", "paper", 4.873919560131e-7, 2.804181566711e-6),
+    ("custom-operator-1d", "random-s0", -1.440866384182e0, -2.341088841988e-5),
+    ("custom-operator-2d", "random-s1", -3.795641089688e-1, -1.052188454955e-2),
+    ("custom-operator-3d", "random-s2", -3.978956961371e-2, -1.179077226625e-2),
+    ("n-body-2d", "paper", 6.425574230929e0, 4.549766604116e1),
+    ("n-body-2d", "random-s1", -8.884518076305e-1, -4.525318253580e1),
+    ("n-body-3d", "random-s0", -1.440866384182e0, -2.924774965150e1),
+    ("nonlinear-schrodinger-1d", "paper", 1.564040668605e2, 4.354785921950e-1),
 ];
