@@ -31,19 +31,21 @@ impl<const D: usize> GaussianBumps<D> {
     pub(crate) fn draw(rng: &mut impl Rng, masses: [f64; 2], place: [f64; 2], ring: bool) -> Self {
         let mut uniform = |[low, high]: [f64; 2]| low + (high - low) * rng.random::<f64>();
         let masses = std::array::from_fn(|_| uniform(masses));
-        let mut centres = [[0.0; D]; BUMPS];
-        for axis in 0..D {
+        let pairs: [(f64, f64); D] = std::array::from_fn(|axis| {
             // Each try succeeds with a probability of more than 4/5.
             loop {
-                let (a, b): (f64, f64) = (uniform(place), uniform(place));
+                let (a, b) = (uniform(place), uniform(place));
                 let distance = (a - b).abs();
                 if distance >= GAP && (!ring || 1.0 - distance >= GAP) {
-                    (centres[0][axis], centres[1][axis]) = if axis == 0 { (a.min(b), a.max(b)) } else { (a, b) };
-                    break;
+                    return if axis == 0 { (a.min(b), a.max(b)) } else { (a, b) };
                 }
             }
+        });
+        GaussianBumps {
+            masses,
+            variance: uniform(SPREAD),
+            centres: [pairs.map(|pair| pair.0), pairs.map(|pair| pair.1)],
         }
-        GaussianBumps { masses, variance: uniform(SPREAD), centres }
     }
 
     /// The height of a bump, `rho / (2 pi T)^{d/2}`.

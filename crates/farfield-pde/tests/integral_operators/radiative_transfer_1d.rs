@@ -8,7 +8,7 @@ use farfield_pde::{Family, PdeError, ProblemOptions, RadiativeTransferSlab, Samp
 const KRONROD: [(f64, f64, f64); 8] = [
     (0.0, 0.209_482_141_084_727_83, 0.417_959_183_673_469_4),
     (0.207_784_955_007_898_47, 0.204_432_940_075_298_9, 0.0),
-    (0.405_845_151_377_397_2, 0.190_350_578_064_785_4, 0.381_830_050_505_118_93),
+    (0.405_845_151_377_397_2, 0.190_350_578_064_785_4, 0.381_830_050_505_118_9),
     (0.586_087_235_467_691_1, 0.169_004_726_639_267_9, 0.0),
     (0.741_531_185_599_394_4, 0.140_653_259_715_525_92, 0.279_705_391_489_276_64),
     (0.864_864_423_359_769_1, 0.104_790_010_322_250_18, 0.0),
@@ -31,17 +31,20 @@ fn adaptive(f: &dyn Fn(f64) -> f64, a: f64, b: f64, tolerance: f64) -> f64 {
     adaptive(f, a, middle, 0.5 * tolerance) + adaptive(f, middle, b, 0.5 * tolerance)
 }
 
-/// E_1 by its series up to 2, else by quadrature of its definition: neither is what the crate does.
+/// E_1 by its series up to 2, else by the trapezoidal rule for `int exp(-x (1 + e^t)) e^t / (1 + e^t) dt` over the real line: neither is
+/// what the crate does.
 fn e1(x: f64) -> f64 {
     if x < 2.0 {
         let (mut sum, mut term) = (0.0, -1.0);
-        for k in 1..60 {
+        for k in 1..40 {
             term *= -x / f64::from(k);
             sum += term / f64::from(k);
         }
         return sum - x.ln() - 0.577_215_664_901_532_9;
     }
-    adaptive(&|t| if t > 0.0 { (-x / t).exp() / t } else { 0.0 }, 0.0, 1.0, 1e-16)
+    let step = 0.25;
+    let value = |t: f64| (-x * (1.0 + t.exp())).exp() / (1.0 + (-t).exp());
+    step * (-160..24).map(|k| value(step * f64::from(k))).sum::<f64>()
 }
 
 fn coefficients(n: usize, strength: f64) -> Vec<f64> {
