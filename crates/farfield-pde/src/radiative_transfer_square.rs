@@ -265,11 +265,11 @@ mod tests {
     #[test]
     fn the_data_are_resolved() {
         let bumps = GaussianBumps { masses: [0.03; 2], variance: 2e-3, centres: [[0.5, 0.45], [0.55, 0.5]] };
-        let [coarse, middle, fine] = [8, 24, 72].map(|n| solve(n, 0.2, &bumps));
+        let [coarse, middle, fine] = [6, 18, 54].map(|n| solve(n, 0.2, &bumps));
         let scale = fine.iter().copied().fold(0.0, f64::max);
-        let [unresolved, _] = distances(&coarse, &middle, 8, 3);
-        let [worst, mean] = distances(&middle, &fine, 24, 3);
-        println!("u up to {scale:.3}; from 8 to 24 cells {unresolved:.1e}; from 24 to 72 {worst:.1e}, mean {mean:.1e}");
+        let [unresolved, _] = distances(&coarse, &middle, 6, 3);
+        let [worst, mean] = distances(&middle, &fine, 18, 3);
+        println!("u up to {scale:.3}; from 6 to 18 cells {unresolved:.1e}; from 18 to 54 {worst:.1e}, mean {mean:.1e}");
         assert!(worst < 0.02 * scale && mean < 0.003 * scale && unresolved > 2.0 * worst);
     }
 
