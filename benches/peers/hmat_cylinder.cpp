@@ -68,7 +68,7 @@ static double seconds(F f) {
 }
 
 int main(int argc, char** argv) {
-    if (argc < 5) {
+    if (argc < 5 || (std::strcmp(argv[2], "inverse") && std::strcmp(argv[2], "smooth"))) {
         std::fprintf(stderr, "usage: %s POINTS inverse|smooth LEAF TOLERANCE [SHIFT]\n", argv[0]);
         return 2;
     }
@@ -100,7 +100,7 @@ int main(int argc, char** argv) {
     assemble.block_compute = compute;
     assemble.progress = nullptr;
     double assemble_s = seconds([&] { hmat.assemble_generic(matrix, &assemble); });
-    hmat_info_t info;
+    hmat_info_t info, factors;
     hmat.get_info(matrix, &info);
 
     std::mt19937_64 random(1);
@@ -133,6 +133,7 @@ int main(int argc, char** argv) {
     factorization.progress = nullptr;
     hmat.gemv('N', &one, matrix, x.data(), &zero, b.data(), 1);
     double lu_s = seconds([&] { hmat.factorize_generic(matrix, &factorization); });
+    hmat.get_info(matrix, &factors);
     std::vector<double> solution = b;
     double solve_s = seconds([&] { hmat.solve_systems(matrix, solution.data(), 1); });
     double difference = 0, norm = 0;
@@ -142,8 +143,8 @@ int main(int argc, char** argv) {
     }
     std::printf(
         "{\"program\": \"hmat-oss %s\", \"points\": %d, \"kernel\": \"%s\", \"leaf\": %d, \"tolerance\": %g, \"assemble_s\": %.3f, "
-        "\"apply_s\": %.4f, \"lu_s\": %.3f, \"solve_s\": %.4f, \"mib\": %.1f, \"off_diagonal_error\": %.3e, \"solve_error\": %.3e}\n",
+        "\"apply_s\": %.4f, \"lu_s\": %.3f, \"solve_s\": %.4f, \"mib\": %.1f, \"factors_mib\": %.1f, \"off_diagonal_error\": %.3e, \"solve_error\": %.3e}\n",
         hmat_get_version(), n, argv[2], leaf, tolerance, assemble_s, apply_s, lu_s, solve_s,
-        info.compressed_size * 8.0 / (1 << 20), std::sqrt(error / total), std::sqrt(difference / norm));
+        info.compressed_size * 8.0 / (1 << 20), factors.compressed_size * 8.0 / (1 << 20), std::sqrt(error / total), std::sqrt(difference / norm));
     return 0;
 }

@@ -21,6 +21,11 @@ pub enum Admissibility<'a> {
         /// Larger is more admissible; 1 to 3 is usual.
         eta: f64,
     },
+    /// Clusters each of which is far from the other: `max(diam s, diam t) <= eta dist(s, t)`, with a positive distance, as H2-matrices are built. Needs points.
+    StrongMax {
+        /// As for [`Admissibility::Strong`].
+        eta: f64,
+    },
     /// As the function of row and column cluster says.
     Custom(&'a (dyn Fn(&Cluster, &Cluster) -> bool + Sync)),
 }
@@ -78,7 +83,7 @@ impl BlockTree {
                 let reason = format!("weak admissibility of {} rows and {} columns", rows.len(), cols.len());
                 return Err(MatrixError::Tree { reason });
             }
-            Admissibility::Strong { eta } => {
+            Admissibility::Strong { eta } | Admissibility::StrongMax { eta } => {
                 if !(eta > 0.0 && eta.is_finite()) {
                     return Err(MatrixError::Option { name: "eta", value: eta.to_string(), rule: "must be positive" });
                 }
@@ -91,13 +96,8 @@ impl BlockTree {
         }
         let admissible = |s: &Cluster, t: &Cluster| match admissibility {
             Admissibility::Weak => s.range.end <= t.range.start || t.range.end <= s.range.start,
-            Admissibility::Strong { eta } => match (&s.bounding_box, &t.bounding_box) {
-                (Some(a), Some(b)) => {
-                    let distance = a.distance(b);
-                    distance > 0.0 && a.diameter().min(b.diameter()) <= eta * distance
-                }
-                _ => false,
-            },
+            Admissibility::Strong { eta } => far(s, t, eta, f64::min),
+            Admissibility::StrongMax { eta } => far(s, t, eta, f64::max),
             Admissibility::Custom(function) => function(s, t),
         };
         let leaf =
@@ -141,6 +141,17 @@ impl BlockTree {
     }
 }
 
+/// Whether the smaller (or larger) diameter of two clusters is at most `eta` times their distance.
+fn far(s: &Cluster, t: &Cluster, eta: f64, of_both: fn(f64, f64) -> f64) -> bool {
+    match (&s.bounding_box, &t.bounding_box) {
+        (Some(a), Some(b)) => {
+            let distance = a.distance(b);
+            distance > 0.0 && of_both(a.diameter(), b.diameter()) <= eta * distance
+        }
+        _ => false,
+    }
+}
+
 /// A leaf of a hierarchical matrix, as a drawing or a report needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leaf {
@@ -179,10 +190,13 @@ mod tests {
         let (a, b) = (cloud(150, 0.7548776662), cloud(90, 0.5698402910));
         let rows = ClusterTree::geometric(&a, 8, Splitting::Midpoint).unwrap();
         let cols = ClusterTree::geometric(&b, 11, Splitting::Boxes).unwrap();
+        let low_rank = |tree: &BlockTree| tree.leaves().filter(|(_, b)| b.kind == BlockKind::LowRank).count();
         for eta in [0.5, 1.0, 3.0] {
-            let tree = BlockTree::new(&rows, &cols, Admissibility::Strong { eta }).unwrap();
-            check_tiling(&rows, &cols, &tree);
-            assert!(tree.leaves().any(|(_, b)| b.kind == BlockKind::LowRank));
+            for admissibility in [Admissibility::Strong { eta }, Admissibility::StrongMax { eta }] {
+                let tree = BlockTree::new(&rows, &cols, admissibility).unwrap();
+                check_tiling(&rows, &cols, &tree);
+                assert!(low_rank(&tree) > 0);
+            }
         }
         let far = |s: &Cluster, t: &Cluster| s.range.start.abs_diff(t.range.start) > 40;
         check_tiling(&rows, &cols, &BlockTree::new(&rows, &cols, Admissibility::Custom(&far)).unwrap());
@@ -208,6 +222,7 @@ mod tests {
         let points = Points::new(1, (0..10).map(f64::from).collect()).unwrap();
         let a = a.with_points(&points).unwrap();
         assert!(BlockTree::new(&a, &a, Admissibility::Strong { eta: 0.0 }).is_err());
+        assert!(BlockTree::new(&a, &a, Admissibility::StrongMax { eta: f64::NAN }).is_err());
         assert!(BlockTree::new(&a, &a, Admissibility::Strong { eta: 1.0 }).is_ok());
     }
 }

@@ -8,7 +8,7 @@ use crate::{Evolution, Family, PdeError, Problem, SampleKey};
 
 /// Which end is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Direction {
+pub enum Direction {
     /// From the first state to the last.
     Forward,
     /// From the last state to the first.
@@ -90,6 +90,10 @@ impl Problem for EndStates {
 
     fn random_dimensions(&self, _family: Family) -> usize {
         self.dimensions
+    }
+
+    fn end_states(&self) -> Option<(&dyn Evolution, Direction)> {
+        Some((self.evolution.as_ref(), self.direction))
     }
 
     fn sample(&self, family: Family, key: SampleKey, input: &mut [f64], output: &mut [f64]) -> Result<(), PdeError> {

@@ -95,7 +95,7 @@ pub use custom_operator::CustomOperator;
 pub use dirichlet_solver::DirichletSolver;
 pub use disk_cells::DiskCells;
 pub use disk_solver::DiskSolver;
-pub use end_states::EndStates;
+pub use end_states::{Direction, EndStates};
 pub use error::{GenerateError, PdeError};
 pub use etdrk4::{Etdrk4, Etdrk4Stages, phi_functions};
 pub use evolution::{Evolution, evolution, evolutions};

@@ -1,6 +1,7 @@
 //! What a problem is, and the list of those there are.
 
 use crate::custom_operator::CustomOperator;
+use crate::end_states::Direction;
 use crate::family::names;
 use crate::gray_scott_2d::GrayScott2d;
 use crate::helmholtz_2d::Helmholtz2d;
@@ -15,7 +16,7 @@ use crate::poisson_2d_l_shape::Poisson2dLShape;
 use crate::poisson_3d::Poisson3d;
 use crate::radiative_transfer_1d::RadiativeTransfer1d;
 use crate::radiative_transfer_2d::RadiativeTransfer2d;
-use crate::{Family, PdeError, ProblemOptions, SampleKey};
+use crate::{Evolution, Family, PdeError, ProblemOptions, SampleKey};
 
 /// Where the values of fields without a grid lie: point after point, `dims` coordinates each.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,6 +84,12 @@ pub trait Problem: Send + Sync {
     /// Dimension of the linear span of the family's inputs. A linear problem is solved exactly by
     /// least squares from this many samples: ten for the paper's 1D set.
     fn random_dimensions(&self, family: Family) -> usize;
+
+    /// Of a map between the two ends of an evolution: the evolution, which stores only these, and which end is given. Both
+    /// maps of an evolution are drawn from the same trajectories, with the scalars as the last input channels.
+    fn end_states(&self) -> Option<(&dyn Evolution, Direction)> {
+        None
+    }
 
     /// Draws the sample with this key: `input` has `channels().0` x grid numbers, `output`
     /// `channels().1` x output grid. Both are overwritten. The same key gives the same bits on any thread.

@@ -1,6 +1,7 @@
 //! Generated data sets on disk, made once and found again.
 //!
-//! A set is named by everything that decides its bits: problem, options, family, set, seed, samples and precision. It
+//! A set is named by everything that decides its bits: problem, options, family, set, seed, samples and precision. A map between the ends of an evolution
+//! and its inverse share a file of trajectories. It
 //! lies in `$FARFIELD_CACHE`, else `$XDG_CACHE_HOME/farfield`, else `$HOME/.cache/farfield`, else `./.cache/farfield`. Files
 //! appear whole or not at all; deleting them is always safe.
 
@@ -9,11 +10,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use farfield_data::{
-    Axis, Boundary, DType, Dataset, FieldShape, Mask, OpenOptions, Points, ScalarSpec, ScalarValues, Side,
+    Axis, Boundary, DType, Dataset, FieldShape, Mask, OpenOptions, Points, ScalarSpec, ScalarValues, Side, Task,
     TrajectorySpec, TrajectoryWriter, Writer,
 };
 use farfield_pde::{
-    Evolution, Family, GenerateError, Problem, ProblemOptions, Stream, generate, generate_trajectories,
+    Direction, Evolution, Family, GenerateError, Problem, ProblemOptions, Stream, generate, generate_trajectories,
 };
 
 use crate::progress::Progress;
@@ -82,12 +83,20 @@ fn cached_path(problem: &str, grid: &[usize], request: &SetRequest) -> Result<Pa
 
 /// The set, from the cache or generated into it.
 pub fn cached_set(problem: &dyn Problem, request: &SetRequest, quiet: bool) -> Result<Dataset> {
+    let options = OpenOptions { dims: Some(problem.grid().len()), ..OpenOptions::default() };
+    if let Some((evolution, direction)) = problem.end_states() {
+        let task = match direction {
+            Direction::Forward => Task::FirstToLast,
+            Direction::Inverse => Task::LastToFirst,
+        };
+        let options = OpenOptions { task: Some(task), scalars: Some(true), ..options };
+        return cached_as(&format!("{}-ends", evolution.name()), evolution, request, &options, quiet);
+    }
     let path = cached_path(problem.name(), &problem.grid(), request)?;
     if !path.exists() {
         write_set(problem, request, &path, false, quiet)?;
     }
-    let dims = Some(problem.grid().len());
-    Ok(Dataset::open(&path, &OpenOptions { dims, ..OpenOptions::default() })?)
+    Ok(Dataset::open(&path, &options)?)
 }
 
 /// The trajectories of an evolution equation, from the cache or generated into it, opened as `options` say.
@@ -97,7 +106,17 @@ pub fn cached_trajectories(
     options: &OpenOptions,
     quiet: bool,
 ) -> Result<Dataset> {
-    let path = cached_path(evolution.name(), &evolution.grid(), request)?;
+    cached_as(evolution.name(), evolution, request, options, quiet)
+}
+
+fn cached_as(
+    name: &str,
+    evolution: &dyn Evolution,
+    request: &SetRequest,
+    options: &OpenOptions,
+    quiet: bool,
+) -> Result<Dataset> {
+    let path = cached_path(name, &evolution.grid(), request)?;
     if !path.exists() {
         write_trajectories(evolution, request, &path, false, quiet)?;
     }

@@ -61,7 +61,7 @@ impl<T: Scalar> H2Matrix<T> {
             let count = PANEL.min(x.ncols() - first);
             let order = from.tree.order();
             let panel = Matrix::from_fn(x.nrows(), count, |i, j| x[(order[i], first + j)]);
-            let mut y = self.multiply(&panel, transposed);
+            let mut y = self.multiply_vectors(&panel, transposed);
             for j in 0..count {
                 y.col_mut(j).iter_mut().for_each(|y| *y *= self.factor);
                 for (&value, &i) in y.col(j).iter().zip(to.tree.order()) {
@@ -74,7 +74,7 @@ impl<T: Scalar> H2Matrix<T> {
     }
 
     /// The product in tree order, without the factor.
-    fn multiply(&self, x: &Matrix<T>, transposed: bool) -> Matrix<T> {
+    fn multiply_vectors(&self, x: &Matrix<T>, transposed: bool) -> Matrix<T> {
         let (from, to) = if transposed { (&self.rows, &self.cols) } else { (&self.cols, &self.rows) };
         let coefficients = from.forward(x);
         let sums: Vec<Sums<T>> = (self.pieces().into_par_iter())

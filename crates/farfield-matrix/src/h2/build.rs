@@ -17,7 +17,7 @@ use super::storage::{Blocks, Numbers, Recomputed};
 use crate::accuracy::Accuracy;
 use crate::block_tree::{Admissibility, BlockKind, BlockTree};
 use crate::certificate::{Bound, Certificate, Confidence};
-use crate::cluster_tree::{Cluster, ClusterTree, Splitting};
+use crate::cluster_tree::{ClusterTree, Splitting};
 use crate::entries::Entries;
 use crate::error::MatrixError;
 use crate::kernel_matrix::KernelMatrix;
@@ -180,19 +180,7 @@ impl<'a, T: Scalar> Problem<'a, T> {
             let reason = format!("{size} on trees of {} and {} indices", rows.len(), cols.len());
             return Err(MatrixError::Tree { reason });
         }
-        if [&rows, &cols].iter().any(|tree| tree.cluster(0).bounding_box.is_none()) {
-            let reason = "an H2-matrix needs trees with the boxes of their points".to_owned();
-            return Err(MatrixError::Tree { reason });
-        }
-        let diameter = |c: &Cluster| c.bounding_box.as_ref().map_or(f64::INFINITY, |b| b.diameter());
-        let admissible = |s: &Cluster, t: &Cluster| match (&s.bounding_box, &t.bounding_box) {
-            (Some(a), Some(b)) => {
-                let distance = a.distance(b);
-                distance > 0.0 && diameter(s).max(diameter(t)) <= options.eta * distance
-            }
-            _ => false,
-        };
-        let tree = BlockTree::new(&rows, &cols, Admissibility::Custom(&admissible))?;
+        let tree = BlockTree::new(&rows, &cols, Admissibility::StrongMax { eta: options.eta })?;
         let (mut far, mut near) = (Vec::new(), Vec::new());
         let mut partners = (vec![Vec::new(); rows.clusters().len()], vec![Vec::new(); cols.clusters().len()]);
         for (_, block) in tree.leaves() {

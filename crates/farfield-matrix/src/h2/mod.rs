@@ -15,7 +15,7 @@
 //! Coupling and near blocks are stored in full or single precision, or recomputed in every product ([`H2Storage`]). A symmetric kernel matrix keeps
 //! one block of each pair.
 //!
-//! [`H2Matrix::add`], [`H2Matrix::add_low_rank`] and [`H2Matrix::recompress`] find the smallest bases that a tolerance allows and prove their error;
+//! [`H2Matrix::add`], [`H2Matrix::add_low_rank`] and [`H2Matrix::recompress`] find the smallest bases that a tolerance allows and prove their error; [`H2Matrix::multiply`] measures it;
 //! [`HMatrix::to_h2`](crate::HMatrix::to_h2) and [`HMatrix::from_h2`](crate::HMatrix::from_h2) convert. An H2-matrix has no factorisation of its own: solve, and
 //! estimate condition numbers, with one of its H-matrix.
 //!
@@ -29,6 +29,7 @@ mod chebyshev;
 mod check;
 mod extract;
 mod form;
+mod multiply;
 mod recompress;
 mod skeleton;
 mod storage;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use farfield_matrix::{
-    Accuracy, AtZero, Confidence, Entries, H2Basis, H2Matrix, H2Options, H2Storage, Kernel, KernelMatrix,
-    LinearOperator, Matrix, MatrixError, Points, Scalar, Splitting,
+    Accuracy, Admissibility, AtZero, Confidence, Entries, H2Basis, H2Matrix, H2Options, H2Storage, Kernel,
+    KernelMatrix, LinearOperator, Matrix, MatrixError, Points, Scalar, Splitting,
 };
 
 fn random(n: usize, seed: usize) -> impl Iterator<Item = f64> {
@@ -281,4 +281,74 @@ fn the_same_bits_on_any_number_of_threads() {
     };
     assert!(run(1) == run(3));
     assert!(Entries::nrows(&kernel::<f64>("log", &points, &points)) == 600);
+}
+
+/// Products in one, two and three dimensions, of 512 and 2048 points and of rectangular matrices, against the dense product.
+#[test]
+fn products_keep_their_tolerance() {
+    let cases = [(1, 512, 512), (1, 2048, 2048), (2, 512, 512), (2, 2048, 2048), (2, 700, 450), (3, 512, 512)];
+    for (dim, n, m) in cases {
+        let (points, other) = (cloud(dim, n, 1), cloud(dim, m, 4));
+        let other = if n == m { points.clone() } else { other };
+        let options = H2Options { eta: 2.0, leaf_size: 32, ..options(1e-7) };
+        let a: H2Matrix<f64> = build("inverse", &points, &other, &options);
+        let b: H2Matrix<f64> = build("exponential:0.3", &other, &points, &options);
+        let exact = a.to_dense().apply(&b.to_dense()).unwrap();
+        for tolerance in if n < 2048 { vec![1e-2, 1e-6] } else { vec![1e-4] } {
+            let eta = Admissibility::StrongMax { eta: 2.0 };
+            let (c, certificate) = a.multiply(&b, eta, relative(tolerance), 1).unwrap();
+            let (error, bound) = (distance(&c.to_dense(), &exact), certificate.frobenius.value);
+            let norm = c.norm_frobenius();
+            assert!(error <= bound && bound <= tolerance * norm, "{dim} {n}: {error:e} {bound:e} {norm:e}");
+            assert!(
+                matches!(certificate.frobenius.confidence, Confidence::Probabilistic { failure } if failure < 1e-3)
+            );
+            assert!((certificate.norm - norm).abs() <= 1e-9 * norm);
+            // Of the blocks of a build with the same eta: it can be added to one.
+            let square: H2Matrix<f64> = build("inverse", &points, &points, &options);
+            let (sum, _) = c.add(&square, relative(1e-9)).unwrap();
+            assert!(
+                distance(&sum.to_dense(), &plus(&c.to_dense(), &square.to_dense(), 1.0)) <= 2e-9 * sum.norm_frobenius()
+            );
+            if n == 2048 {
+                assert!(2 * certificate.stored < certificate.dense, "{dim} {n}: {}", certificate.compression());
+            }
+        }
+    }
+}
+
+#[test]
+fn products_that_cannot_be_are_errors_and_small_ones_are_right() {
+    let eta = || Admissibility::StrongMax { eta: 1.8 };
+    let (points, fewer) = (cloud(2, 400, 1), cloud(2, 390, 1));
+    let h: H2Matrix<f64> = build("inverse", &points, &points, &options(1e-6));
+    let other: H2Matrix<f64> = build("inverse", &fewer, &fewer, &options(1e-6));
+    let refused = h.multiply(&other, eta(), relative(1e-4), 0).err().unwrap();
+    assert!(refused.to_string().contains("the columns of the left (400) and the rows of the right (390)"), "{refused}");
+    let median = build::<f64>("log", &points, &points, &H2Options { splitting: Splitting::Median, ..options(1e-4) });
+    assert!(matches!(h.multiply(&median, eta(), relative(1e-4), 0), Err(MatrixError::Tree { .. })));
+    let negative = Admissibility::StrongMax { eta: -1.0 };
+    assert!(matches!(h.multiply(&h, negative, relative(1e-4), 0), Err(MatrixError::Option { .. })));
+    let capped = h.multiply(&h, eta(), relative(1e-8).max_rank(2), 0);
+    assert!(matches!(capped, Err(MatrixError::Tolerance { .. })));
+    assert!(matches!(h.multiply(&h, eta(), relative(1e-17), 0), Err(MatrixError::Tolerance { .. })));
+    let budget = h.multiply(&h, eta(), relative(1e-4).memory_budget(1000), 0);
+    assert!(matches!(budget, Err(MatrixError::Memory { budget: 1000, .. })));
+    // The zero matrix, few points, half of a symmetric matrix with blocks computed again, single precision.
+    let zero = h.scale(0.0).unwrap();
+    assert_eq!(zero.multiply(&h, eta(), relative(1e-4), 0).unwrap().0.norm_frobenius(), 0.0);
+    for n in [1, 2, 7, 30] {
+        let few = cloud(3, n, 0);
+        let a: H2Matrix<f64> = build("inverse", &few, &few, &H2Options { leaf_size: 1, ..options(1e-6) });
+        let exact = a.to_dense().apply(&a.to_dense()).unwrap();
+        let product = a.multiply(&a, eta(), relative(1e-8), 3).unwrap().0;
+        assert!(distance(&product.to_dense(), &exact) <= 1e-8 * exact.norm_frobenius());
+    }
+    for storage in STORAGES {
+        let a: H2Matrix<f32> = build("log", &points, &points, &H2Options { storage, ..options(1e-3) });
+        let exact = a.to_dense().apply(&a.to_dense()).unwrap();
+        let (product, certificate) = a.multiply(&a, eta(), relative(1e-3), 0).unwrap();
+        let error = distance(&product.to_dense(), &exact);
+        assert!(error <= certificate.frobenius.value && error <= 1e-3 * exact.norm_frobenius(), "{error:e}");
+    }
 }

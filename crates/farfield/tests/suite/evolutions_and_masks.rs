@@ -1,7 +1,8 @@
 //! The command on trajectories and on domains with holes: training over several steps, rollouts, what is written outside.
 
 use crate::place::Place;
-use farfield::data::{Array, read_array, save_npz};
+use farfield::data::{Array, Dataset, OpenOptions, Task, read_array, save_npz};
+use farfield::pde::{Family, ProblemOptions, SampleKey, Stream, problem};
 
 /// A short run on the heat equation, 64 points.
 fn heat<'a>(more: &[&'a str]) -> Vec<&'a str> {
@@ -189,4 +190,44 @@ fn parameters_are_counted_in_both_ways() {
     place.ok(&args("deep-onet", "other"));
     let eval = place.json(&["eval", "other", "--data", "mine.npz", "--json"]);
     assert!(eval["parameters"].as_u64().is_some() && eval.get("parameters_complex").is_none());
+}
+
+#[test]
+fn both_maps_of_an_evolution_are_drawn_from_the_same_trajectories() {
+    let place = Place::new();
+    for (problem, out) in [("gray-scott-forward", "forward"), ("gray-scott-inverse", "inverse")] {
+        let mut args = vec!["train", problem, "--samples", "6", "--steps", "2", "--compare", "none", "--quiet"];
+        for set in [
+            "problem.test_samples=2",
+            "problem.ood_samples=0",
+            "problem.options.n=16",
+            "problem.options.horizon=20",
+            "train.batch_size=3",
+            "model.levels=1",
+        ] {
+            args.extend(["--set", set]);
+        }
+        place.ok(&[args, vec!["--out", out]].concat());
+    }
+    let mut files: Vec<_> = std::fs::read_dir(place.path("cache")).unwrap().map(|f| f.unwrap().path()).collect();
+    files.sort();
+    let names: Vec<_> = files.iter().map(|f| f.file_name().unwrap().to_str().unwrap()).collect();
+    assert_eq!(names.len(), 2, "{names:?}");
+    assert!(names.iter().all(|name| name.contains("gray-scott-ends-16x16")), "{names:?}");
+
+    let train = files.iter().find(|f| f.to_str().unwrap().contains("-train-")).unwrap();
+    let options = ProblemOptions { n: Some(16), horizon: Some(20.0), ..ProblemOptions::default() };
+    for (name, task) in [("gray-scott-forward", Task::FirstToLast), ("gray-scott-inverse", Task::LastToFirst)] {
+        let open = OpenOptions { dims: Some(2), task: Some(task), scalars: Some(true), ..OpenOptions::default() };
+        let set = Dataset::open(train, &open).unwrap();
+        let problem = problem(name, &options).unwrap();
+        let (mut x, mut y) = (vec![0.0; 4 * 256], vec![0.0; 2 * 256]);
+        let (mut input, mut output) = (x.clone(), y.clone());
+        for index in 0..6 {
+            let key = SampleKey { seed: 0, stream: Stream::Train, index };
+            problem.sample(Family::Paper, key, &mut x, &mut y).unwrap();
+            set.read(&[index as usize], &mut input, &mut output).unwrap();
+            assert!(x == input && y == output, "{name}, sample {index}");
+        }
+    }
 }

@@ -45,11 +45,13 @@ pub(super) fn measure(name: &str, sizes: Sizes, threads: usize) -> Result<Line> 
     let ((lu, _), factor_s) = timed(|| matrix.lu(accuracy, 1))?;
     let (x, solve_s) = timed_often(|| lu.solve(&b))?;
     let residual = relative_distance(matrix.apply(&x)?.col(0), b.col(0));
+    let again = lu.solve(&matrix.apply(&b)?)?;
     let factors = FactorLine {
         factor_s,
         solve_s,
         factor_mib: mib(8 * lu.stored()),
         residual,
+        solution_error: relative_distance(again.col(0), b.col(0)),
         ..FactorLine::new("LU", lu.log_determinant())
     };
     Ok(Line {

@@ -27,6 +27,7 @@ pub(super) fn measure(sizes: Sizes, threads: usize) -> Result<Line> {
     let (factor, factor_s) = timed(|| matrix.factor())?;
     let (x, solve_s) = timed_often(|| factor.solve(&b))?;
     let residual = relative_distance(matrix.apply(&x)?.col(0), b.col(0));
+    let again = factor.solve(&matrix.apply(&b)?)?;
     let (exact, expected): (Vec<f64>, Vec<f64>) = (0..20)
         .map(|k| {
             let row = k * (n - 1) / 19;
@@ -38,6 +39,7 @@ pub(super) fn measure(sizes: Sizes, threads: usize) -> Result<Line> {
         solve_s,
         factor_mib: mib(factor.memory_bytes()),
         residual,
+        solution_error: relative_distance(again.col(0), b.col(0)),
         ..FactorLine::new("HODLR factors", factor.log_determinant())
     };
     Ok(Line {

@@ -116,6 +116,8 @@ struct FactorLine {
     factor_mib: f64,
     /// `||b - H x|| / ||b||`.
     residual: f64,
+    /// Distance of the solution of `H x = H b` from `b`, relative to `b`.
+    solution_error: f64,
     log_determinant: f64,
     sign: i32,
 }
@@ -184,12 +186,13 @@ impl Line {
         );
         if let Some(f) = &self.factors {
             println!(
-                "  {} {:.3} s, solve {:.4} s, {:.1} MiB, residual {}, log-determinant {:.10} (sign {})",
+                "  {} {:.3} s, solve {:.4} s, {:.1} MiB, residual {}, error of a solution {}, log-determinant {:.10} (sign {})",
                 f.factorisation,
                 f.factor_s,
                 f.solve_s,
                 f.factor_mib,
                 format_number(f.residual),
+                format_number(f.solution_error),
                 f.log_determinant,
                 f.sign
             );

@@ -34,11 +34,13 @@ pub(super) fn measure(sizes: Sizes, threads: usize) -> Result<Line> {
     let (ulv, factor_s) = timed(|| shifted.ulv())?;
     let (x, solve_s) = timed_often(|| ulv.solve(&b))?;
     let residual = relative_distance(shifted.apply(&x)?.col(0), b.col(0));
+    let again = ulv.solve(&shifted.apply(&b)?)?;
     let factors = FactorLine {
         factor_s,
         solve_s,
         factor_mib: mib(ulv.memory_bytes()),
         residual,
+        solution_error: relative_distance(again.col(0), b.col(0)),
         ..FactorLine::new("ULV", ulv.log_determinant())
     };
     Ok(Line {
