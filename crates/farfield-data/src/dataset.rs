@@ -13,6 +13,7 @@ use crate::container::Container;
 use crate::error::DataError;
 use crate::layout::{Layout, recognise};
 use crate::mask::Mask;
+use crate::points::{Points, read_points};
 use crate::real::{DType, Real};
 use crate::shape::{FieldShape, interpret_shape, shape_text};
 use crate::stored_array::StoredArray;
@@ -35,6 +36,9 @@ pub struct OpenOptions {
     pub in_memory_limit: u64,
     /// Name of the array that says which points are inside the domain. Default `mask`, if there is one; `None`: no mask.
     pub mask: Option<String>,
+    /// Whether the arrays `points`, `source_points` and `receiver_points` of a file of pairs are coordinates; see
+    /// [`Points`]. Default `true`.
+    pub points: bool,
     /// What is to be learned from trajectories; a file of pairs is refused where it is given. Default `None`: one-step, or
     /// first-to-last where the initial states are an array of their own.
     pub task: Option<Task>,
@@ -67,6 +71,7 @@ impl Default for OpenOptions {
             output: Self::DEFAULT_OUTPUT.to_owned(),
             in_memory_limit: 1 << 30,
             mask: Some(Self::DEFAULT_MASK.to_owned()),
+            points: true,
             task: None,
             time_stride: 1,
             unroll: 1,
@@ -93,6 +98,8 @@ pub struct Dataset {
     fields: Fields,
     mask: Option<Mask>,
     coordinates: Option<Vec<Vec<f64>>>,
+    /// Of the inputs and of the outputs.
+    points: Option<(Points, Points)>,
     attributes: BTreeMap<String, String>,
 }
 
@@ -157,6 +164,9 @@ impl Dataset {
         options: &OpenOptions,
     ) -> Result<Self, DataError> {
         let origin = file.path().display().to_string();
+        let points = read_points(&mut file, options)?;
+        // Fields on points have one axis.
+        let options = &OpenOptions { dims: options.dims.or(points.as_ref().map(|_| 1)), ..options.clone() };
         let mut arrays = file.stored(&[input, output], options.in_memory_limit)?;
         let (Some(y), Some(x)) = (arrays.pop(), arrays.pop()) else {
             return Err(file.no_such_array(output));
@@ -165,6 +175,10 @@ impl Dataset {
         set.layout = about;
         let grid = set.output_shape().grid.clone();
         set.mask = read_mask(&mut file, options, &grid)?;
+        if let Some(points) = points {
+            let [sources, receivers] = points.of_fields(&set.origin, set.input_shape(), set.output_shape())?;
+            set.points = Some((sources, receivers));
+        }
         if axes.len() == grid.len() {
             let mut coordinates = Vec::new();
             for (name, &points) in axes.iter().zip(&grid) {
@@ -190,6 +204,7 @@ impl Dataset {
             fields: Fields::Trajectories(pairs),
             mask: trajectories.mask.clone(),
             coordinates: Some(trajectories.coordinates.clone()),
+            points: None,
             attributes: trajectories.attributes.clone(),
         })
     }
@@ -246,6 +261,7 @@ impl Dataset {
             },
             mask: None,
             coordinates: None,
+            points: None,
             attributes,
         })
     }
@@ -329,6 +345,7 @@ impl Dataset {
             fields: Fields::Trajectories(pairs),
             mask: self.mask.clone(),
             coordinates: self.coordinates.clone(),
+            points: self.points.clone(),
             attributes: self.attributes.clone(),
         })
     }
@@ -359,6 +376,33 @@ impl Dataset {
     /// Coordinates along each axis of the output's grid, where the file has them.
     pub fn coordinates(&self) -> Option<&[Vec<f64>]> {
         self.coordinates.as_deref()
+    }
+
+    /// Where the values of one side of a pair lie, for fields on scattered points.
+    pub fn points(&self, side: Side) -> Option<&Points> {
+        self.points.as_ref().map(|(sources, receivers)| match side {
+            Side::Input => sources,
+            Side::Output => receivers,
+        })
+    }
+
+    /// The same set with points of the inputs and of the outputs, or without.
+    ///
+    /// # Errors
+    /// [`DataError::Parameter`] if the fields have more than one axis or another number of points, or the two sets lie in spaces of
+    /// different dimensions.
+    pub fn with_points(mut self, points: Option<(Points, Points)>) -> Result<Self, DataError> {
+        if let Some((sources, receivers)) = &points {
+            sources.check(&self.origin, Side::Input, self.input_shape())?;
+            receivers.check(&self.origin, Side::Output, self.output_shape())?;
+            if sources.dims() != receivers.dims() {
+                let dims = format!("{} and {}", sources.dims(), receivers.dims());
+                let reason = format!("{}: both sets of points must have the same dimension", self.origin);
+                return Err(DataError::parameter("points", dims, reason));
+            }
+        }
+        self.points = points;
+        Ok(self)
     }
 
     /// Number of independent groups of samples: the samples of one trajectory are one group, of pairs each is its own. Training

@@ -19,6 +19,7 @@ use crate::normalizer::CompensatedSum;
 use crate::npy::NpyReader;
 use crate::npz::NpzFile;
 use crate::number::{Elements, NumberFormat};
+use crate::points::read_points;
 use crate::shape::FieldShape;
 use crate::trajectories::{Trajectories, read_mask};
 use crate::trajectory_pairs::Task;
@@ -44,6 +45,8 @@ pub struct Summary {
     pub trajectories: Option<TrajectorySummary>,
     /// The points inside the domain, if the file says.
     pub mask: Option<MaskSummary>,
+    /// Points of fields without a grid, if the file has them.
+    pub points: Option<PointsSummary>,
     /// Why a file of a known layout cannot be read as a data set.
     pub problem: Option<String>,
 }
@@ -114,6 +117,17 @@ pub struct MaskSummary {
     pub inside: usize,
 }
 
+/// How many scattered points there are.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PointsSummary {
+    /// Coordinates a point.
+    pub dims: usize,
+    /// Points of the inputs.
+    pub sources: usize,
+    /// Points of the outputs.
+    pub receivers: usize,
+}
+
 /// Summarises a `.npy`, `.npz`, `.h5`, `.hdf5` or `.mat` file. Reads every value once, in blocks; only trajectories in npz
 /// or MAT are then loaded, to say how they are read. `dims` is as in
 /// [`OpenOptions`](crate::OpenOptions).
@@ -168,6 +182,7 @@ pub fn inspect(path: &Path, dims: Option<usize>) -> Result<Summary, DataError> {
         pairs: None,
         trajectories: None,
         mask: None,
+        points: None,
         problem: None,
     };
     if format != FileFormat::Npy {
@@ -201,8 +216,14 @@ impl Summary {
                 self.problem = Some(problem.clone());
                 return Ok(());
             }
-            let (samples, input, output) =
-                pair_shapes(&self.file, (&x.name, &x.shape), (&y.name, &y.shape), options.dims.or(*dims))?;
+            let points = read_points(&mut file, options)?;
+            let dims = options.dims.or(*dims).or(points.as_ref().map(|_| 1));
+            let (samples, input, output) = pair_shapes(&self.file, (&x.name, &x.shape), (&y.name, &y.shape), dims)?;
+            if let Some(points) = points {
+                let [sources, receivers] = points.of_fields(&self.file, &input, &output)?;
+                let (dims, sources, receivers) = (sources.dims(), sources.len(), receivers.len());
+                self.points = Some(PointsSummary { dims, sources, receivers });
+            }
             let mask = read_mask(&mut file, options, &output.grid)?;
             self.pairs = Some(PairSummary { samples, input, output });
             mask

@@ -9,7 +9,8 @@
 //!   [`Task`], without loading the states: [`Dataset::open`] does both at once. Training and test sets are then split by
 //!   [`Dataset::groups`], not by samples;
 //! * the layouts of FNO, neuraloperator, DiffusionPDE, PDEBench and The Well are recognised by the names in the file;
-//! * a [`Mask`] says which points of the grid are inside the domain;
+//! * a [`Mask`] says which points of the grid are inside the domain; [`Points`] say where fields without a grid live, and inputs and
+//!   outputs may live on different ones;
 //! * [`Writer`] writes pairs to HDF5 sample by sample, [`TrajectoryWriter`] trajectories in The Well's layout, and goes on after
 //!   a kill; [`read_array`], [`save_array`], [`save_npz`] and [`save_npy`] are for single arrays;
 //! * [`Split`], [`Batches`] and [`Normalizer`] are what a trainer needs besides, each a pure function
@@ -58,6 +59,7 @@ mod npy;
 mod npz;
 mod number;
 mod permutation;
+mod points;
 mod positioned_file;
 mod real;
 mod shape;
@@ -76,10 +78,11 @@ pub use batches::Batches;
 pub use beside::{create_file, replace_file, replace_file_with};
 pub use dataset::{Dataset, OpenOptions, Side};
 pub use error::DataError;
-pub use inspect::{ArraySummary, MaskSummary, PairSummary, Summary, TrajectorySummary, inspect};
+pub use inspect::{ArraySummary, MaskSummary, PairSummary, PointsSummary, Summary, TrajectorySummary, inspect};
 pub use mask::Mask;
 pub use normalizer::{Normalization, Normalizer};
 pub use npz::{save_npz, save_npz_with_texts};
+pub use points::Points;
 pub use real::{DType, Real};
 pub use shape::{FieldShape, interpret_shape};
 pub use split::Split;

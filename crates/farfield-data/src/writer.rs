@@ -1,17 +1,20 @@
 //! Writing input/output pairs to HDF5 in a stream: a set need never be in memory as a whole.
 //!
 //! The file holds two arrays, `x` and `y`, of shape `(samples, channel, grid...)`, one unfiltered
-//! chunk a sample, perhaps an array `mask` of booleans on the grid, and string attributes on the root group. It is written under a temporary name in
+//! chunk a sample, perhaps an array `mask` of booleans on the grid or the arrays
+//! `source_points` and `receiver_points` of coordinates, and string attributes on the root group. It is written under a temporary name in
 //! the same folder and renamed by [`Writer::finish`]: no one ever sees half a set.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::array::ArrayData;
+use crate::array::{Array, ArrayData};
+use crate::dataset::Side;
 use crate::error::DataError;
 use crate::file_format::FileFormat;
 use crate::hdf5::{GrowingArray, Hdf5Output};
 use crate::mask::Mask;
+use crate::points::{Points, RECEIVERS, SOURCES};
 use crate::real::{DType, Real};
 use crate::shape::{FieldShape, shape_text};
 
@@ -29,6 +32,8 @@ pub struct Writer {
     dtype: DType,
     samples: usize,
     masked: bool,
+    /// Dimensions of the points of inputs and outputs that were given.
+    points: [Option<usize>; 2],
 }
 
 impl Writer {
@@ -76,6 +81,7 @@ impl Writer {
             dtype,
             samples: 0,
             masked: false,
+            points: [None; 2],
         })
     }
 
@@ -123,6 +129,31 @@ impl Writer {
         self.output.flags("mask", mask.grid(), mask.inside())
     }
 
+    /// Writes where the values of one side lie, in double precision: once for each side, or for none.
+    ///
+    /// # Errors
+    /// [`DataError::Parameter`] if the fields of that side have more than one axis or another number of points, if the points of the
+    /// other side have another dimension, or they were given already; [`DataError::Io`].
+    pub fn points(&mut self, side: Side, points: &Points) -> Result<(), DataError> {
+        let (at, name, shape) = match side {
+            Side::Input => (0, SOURCES, &self.input),
+            Side::Output => (1, RECEIVERS, &self.output_shape),
+        };
+        points.check(&self.path.display().to_string(), side, shape)?;
+        let refused =
+            |reason: String| DataError::parameter("points", name, format!("{}: {reason}", self.path.display()));
+        if self.points[at].is_some() {
+            return Err(refused("given twice".to_owned()));
+        }
+        if let Some(dims) = self.points[1 - at]
+            && dims != points.dims()
+        {
+            return Err(refused(format!("{} coordinates a point, the other side has {dims}", points.dims())));
+        }
+        self.points[at] = Some(points.dims());
+        self.output.array(name, &Array::new(&[points.len(), points.dims()], points.coordinates())?)
+    }
+
     /// Samples written so far.
     pub fn samples(&self) -> usize {
         self.samples
@@ -131,7 +162,7 @@ impl Writer {
     /// Makes the file durable and gives it its name.
     ///
     /// # Errors
-    /// [`DataError::Parameter`] if no sample was written; [`DataError::Exists`] if the name was taken
+    /// [`DataError::Parameter`] if no sample was written, or the points of one side only; [`DataError::Exists`] if the name was taken
     /// meanwhile; [`DataError::Io`] if the disk is full. Nothing is left behind then.
     pub fn finish(self) -> Result<(), DataError> {
         if self.samples == 0 {
@@ -140,6 +171,11 @@ impl Writer {
                 0,
                 format!("{}: an empty set is not written", self.path.display()),
             ));
+        }
+        if let [Some(_), None] | [None, Some(_)] = self.points {
+            let missing = if self.points[0].is_some() { RECEIVERS } else { SOURCES };
+            let reason = format!("{}: not given, but the points of the other side were", self.path.display());
+            return Err(DataError::parameter("points", missing, reason));
         }
         self.output.finish()
     }

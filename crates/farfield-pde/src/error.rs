@@ -124,6 +124,18 @@ pub enum PdeError {
         /// The patterns that exist, separated by commas.
         known: String,
     },
+    /// An iteration did not converge.
+    #[error("{problem}: no convergence: residual {residual:e} after {steps} steps: {reason}")]
+    Iteration {
+        /// The problem.
+        problem: &'static str,
+        /// Steps made.
+        steps: usize,
+        /// The last residual.
+        residual: f64,
+        /// What was asked for, and what would do.
+        reason: String,
+    },
 }
 
 /// Why [`generate`](crate::generate) stopped. `E` is the error of the caller's sink.

@@ -19,7 +19,7 @@ const BLOCK_BYTES: usize = 64 << 20;
 ///
 /// Samples are computed by rayon's current pool in blocks of at most 32 a thread and 64 MiB (one a
 /// thread if samples are large). `input` has `channels().0` x grid numbers, `output` `channels().1`
-/// x grid. An empty range is no error.
+/// x output grid. An empty range is no error.
 ///
 /// # Errors
 /// The first sample, by index, that cannot be computed, or the first error of the sink; nothing is
@@ -32,9 +32,9 @@ pub fn generate<E>(
     samples: Range<u64>,
     mut sink: impl FnMut(u64, &[f64], &[f64]) -> Result<(), E>,
 ) -> Result<(), GenerateError<E>> {
-    let points: usize = problem.grid().iter().product();
+    let points = |grid: Vec<usize>| grid.iter().product::<usize>();
     let (channels_in, channels_out) = problem.channels();
-    let lengths = (channels_in * points, channels_out * points);
+    let lengths = (channels_in * points(problem.grid()), channels_out * points(problem.output_grid()));
     let draw =
         |index, (input, output): &mut Pair| problem.sample(family, SampleKey { seed, stream, index }, input, output);
     in_order(samples, lengths, draw, |index, (input, output)| sink(index, input, output))

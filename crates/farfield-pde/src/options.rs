@@ -9,7 +9,8 @@ use crate::PdeError;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProblemOptions {
-    /// Points an axis of the stored grid. Default: 256 in 1D, 64 in 2D, 128 in 3D. At least 4;
+    /// Points an axis of the stored grid, or the number of sources of an N-body sum. Default: 256 in 1D, 64 in 2D, 128 in 3D; others for
+    /// radiative transfer and for sums over points. At least 4;
     /// family `paper` needs more than its highest wave number (20 in 1D and 2D, 23 in 3D).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub n: Option<usize>,
@@ -34,7 +35,7 @@ pub struct ProblemOptions {
     /// Diffusivity or viscosity of an evolution.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub viscosity: Option<f64>,
-    /// Factor of the advection term of the modified Burgers equation.
+    /// Factor of the advection term of the modified Burgers equation, or of the cubic term of the Schroedinger equation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub beta: Option<f64>,
     /// Wave number kappa of the Helmholtz equation.
@@ -55,6 +56,12 @@ pub struct ProblemOptions {
     /// Factor on the random first state of the Navier-Stokes equations.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub initial_scale: Option<f64>,
+    /// Number of receivers of an N-body sum, a set of points of their own. Default: the receivers are the sources.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receivers: Option<usize>,
+    /// Seed of the points of an N-body sum. Default: 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub points_seed: Option<u64>,
 }
 
 impl ProblemOptions {
@@ -74,6 +81,8 @@ impl ProblemOptions {
             ("solver_step", self.solver_step.is_some()),
             ("pattern", self.pattern.is_some()),
             ("initial_scale", self.initial_scale.is_some()),
+            ("receivers", self.receivers.is_some()),
+            ("points_seed", self.points_seed.is_some()),
         ];
         match set.iter().find(|&(name, set)| *set && !known.contains(name)) {
             None => Ok(()),
@@ -186,4 +195,9 @@ pub(crate) fn choose_scheme<T: Copy>(
             Err(PdeError::UnknownScheme { problem, scheme: scheme.clone(), known: names.join(", ") })
         }
     }
+}
+
+/// The centres (i + 1/2)/n of n cells of the unit interval.
+pub(crate) fn cell_centres(n: usize) -> Vec<f64> {
+    (0..n).map(|i| (i as f64 + 0.5) / n as f64).collect()
 }

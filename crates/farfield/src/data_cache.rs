@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use farfield_data::{
-    Axis, Boundary, DType, Dataset, FieldShape, Mask, OpenOptions, ScalarSpec, ScalarValues, Task, TrajectorySpec,
-    TrajectoryWriter, Writer,
+    Axis, Boundary, DType, Dataset, FieldShape, Mask, OpenOptions, Points, ScalarSpec, ScalarValues, Side, Task,
+    TrajectorySpec, TrajectoryWriter, Writer,
 };
 use farfield_pde::{
     Direction, Evolution, Family, GenerateError, Problem, ProblemOptions, Stream, generate, generate_trajectories,
@@ -185,17 +185,20 @@ fn finished(result: Result<(), GenerateError<farfield_data::DataError>>) -> Resu
 /// Generates a set into a file, sample by sample.
 pub fn write_set(problem: &dyn Problem, request: &SetRequest, path: &Path, overwrite: bool, quiet: bool) -> Result<()> {
     let (channels_in, channels_out) = problem.channels();
-    let grid = problem.grid();
-    let shape = |channels| FieldShape::new(channels, &grid);
+    let grid = problem.output_grid();
     let mut attributes: BTreeMap<String, String> =
         problem.facts().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     attributes.insert("problem".to_owned(), problem.name().to_owned());
     attributes.insert("family".to_owned(), request.family.to_string());
     attributes.insert("seed".to_owned(), request.seed.to_string());
-    let (input, output) = (shape(channels_in), shape(channels_out));
+    let (input, output) = (FieldShape::new(channels_in, &problem.grid()), FieldShape::new(channels_out, &grid));
     let mut writer = Writer::create(path, &input, &output, request.dtype, &attributes, overwrite)?;
     if let Some(inside) = problem.mask() {
         writer.mask(&Mask::new(&grid, &inside)?)?;
+    }
+    if let Some(points) = problem.points() {
+        writer.points(Side::Input, &Points::new(points.dims, &points.sources)?)?;
+        writer.points(Side::Output, &Points::new(points.dims, &points.receivers)?)?;
     }
     let what = format!("generating {} samples of {} ({})", request.samples, problem.name(), request.family);
     let progress = Progress::new(request.samples, &what, quiet);

@@ -187,18 +187,18 @@ pub fn is_evolution(config: &ProblemConfig) -> bool {
 /// # Errors
 /// A problem that there is not, or options that it cannot have.
 pub fn shapes_of(config: &ProblemConfig) -> Result<(FieldShape, FieldShape)> {
-    let (channels, grid) = match is_evolution(config) {
+    let (channels, grid, output_grid) = match is_evolution(config) {
         true => {
             let evolution = evolution(&config.name, &config.options)?;
             let fields = evolution.fields().len();
-            ((fields + evolution.scalars().len(), fields), evolution.grid())
+            ((fields + evolution.scalars().len(), fields), evolution.grid(), evolution.grid())
         }
         false => {
             let problem = problem(&config.name, &config.options)?;
-            (problem.channels(), problem.grid())
+            (problem.channels(), problem.grid(), problem.output_grid())
         }
     };
-    Ok((FieldShape::new(channels.0, &grid), FieldShape::new(channels.1, &grid)))
+    Ok((FieldShape::new(channels.0, &grid), FieldShape::new(channels.1, &output_grid)))
 }
 
 /// Title and facts of a problem, for people.
@@ -220,7 +220,7 @@ fn family_notes(problem: &dyn Problem, request: &ProblemConfig) -> Vec<String> {
             request.family
         ));
     }
-    if problem.grid().len() == 1 && request.family == Family::Paper {
+    if problem.grid().len() == 1 && request.family == Family::Paper && span < points {
         notes.push(
             "A block-diagonal matrix, without any far field, fits this family: it does not test the far field. The families \
              random-s0, random-s1, random-s2 do."
