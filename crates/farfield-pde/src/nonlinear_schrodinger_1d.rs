@@ -8,7 +8,7 @@
 //! ring and at least 0.05 apart, shifted to a minimum of 1 on the grid. n = 320.
 //!
 //! Wells are 60 to 700 deep. Error of u at n = 320: 1e-4 of the largest value (order 2); option `solver_n` takes a finer grid and
-//! stores every so many points. Cost of a sample: O(n), 0.2 ms at n = 320.
+//! stores every so many points. Cost of a sample: O(n), 0.1 ms at n = 320.
 
 use crate::gaussian_bumps::GaussianBumps;
 use crate::options::{grid_sizes, positive};

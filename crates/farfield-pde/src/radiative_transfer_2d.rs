@@ -7,8 +7,8 @@
 //! 4e-3), coordinates of the centres uniform on (0.2, 0.8), at least 0.05 apart on each axis. (The published generator sorts the
 //! centres along both axes, so that one bump is always left of and below the other; here along the first only.) mu_s reaches 0.4 to 5.
 //!
-//! Sensible sizes, with the cost of a sample on one core: n = 32 (40 ms), 40 (0.1 s, the default), 64 (0.6 s), 80 (1.4 s, 164 MB: the size of the
-//! published generator; 20 000 samples take eight hours of one core). The bumps are 0.045 to 0.063 wide: less than 24 cells do
+//! Sensible sizes, with the cost of a sample on one core: n = 32 (40 ms), 40 (0.1 s, the default), 64 (0.6 s), 80 (1.5 s, 164 MB: the size of the
+//! published generator; 20 000 samples take eight hours of one core). The bumps are 0.045 to 0.063 wide: less than 18 cells do
 //! not resolve them.
 
 use crate::gaussian_bumps::GaussianBumps;

@@ -16,7 +16,7 @@
 //! scales rows of K by mu_s where the equation scales columns.)
 //!
 //! Cost: n^4 / 2 entries, 50 ns each, in 4 n^4 bytes (K is symmetric), and 10 to 20 products with the matrix: 0.1 s and 10 MB a sample at n
-//! = 40, 1.3 s and 164 MB at n = 80.
+//! = 40, 1.5 s and 164 MB at n = 80.
 
 use std::f64::consts::PI;
 
