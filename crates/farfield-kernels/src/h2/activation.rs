@@ -13,8 +13,9 @@
 //! units of 1.
 
 use crate::error::LayoutError;
+use crate::microkernel::{Function, Target, Then, tanh};
 use crate::scalar::Scalar;
-use crate::simd::{VectorMath, VectorTask, dispatch, exp_negative, splat};
+use crate::simd::{VectorMath, VectorTask, dispatch};
 use crate::view::View;
 
 /// A nonlinearity, applied number by number.
@@ -60,6 +61,17 @@ impl Activation {
         }
     }
 
+    /// The function and what is made of it, as products take them.
+    pub(super) fn then<T: Scalar>(self, target: Target<T>) -> Then<T> {
+        let function = match self {
+            Self::Identity => Function::Identity,
+            Self::Relu => Function::Relu,
+            Self::LeakyRelu { slope } => Function::Leaky(T::from_f64(slope)),
+            Self::Tanh => Function::Tanh,
+        };
+        Then { function, target }
+    }
+
     /// `y = f(y)` for `rows` rows of `vectors` vectors.
     ///
     /// # Safety
@@ -74,7 +86,7 @@ impl Activation {
     /// `gradient *= f'`, with `f'` where `f` has the value `y`.
     ///
     /// # Safety
-    /// As [`Activation::apply`], for both views.
+    /// Both are views of panels; their rows and vectors are in bounds and nobody else touches the gradient.
     pub(super) unsafe fn back<T: Scalar>(self, y: View<T>, gradient: View<T>, rows: usize, vectors: usize) {
         if !self.is_identity() {
             // SAFETY: the caller's.
@@ -87,13 +99,6 @@ fn negative_times(x: f64, slope: f64) -> f64 {
     if x <= 0.0 { slope * x } else { x }
 }
 
-struct Apply<T> {
-    activation: Activation,
-    y: View<T>,
-    rows: usize,
-    vectors: usize,
-}
-
 /// The numbers of all rows of one vector: they are neighbours in a panel.
 ///
 /// # Safety
@@ -103,6 +108,13 @@ unsafe fn numbers<'a, T: Scalar>(view: View<T>, vector: usize, rows: usize) -> &
     debug_assert_eq!(view.row, T::LANES);
     // SAFETY: the caller's.
     unsafe { std::slice::from_raw_parts_mut(view.at_vector(vector).p, rows * T::LANES) }
+}
+
+struct Apply<T> {
+    activation: Activation,
+    y: View<T>,
+    rows: usize,
+    vectors: usize,
 }
 
 impl<T: Scalar> VectorTask<T> for Apply<T> {
@@ -128,22 +140,6 @@ impl<T: Scalar> VectorTask<T> for Apply<T> {
                 }
             }
         }
-    }
-}
-
-/// `x (1 - e) / (|x| (1 + e))` with `e = exp(-2 |x|)`.
-///
-/// # Safety
-/// The instruction set of `S` must be there.
-#[inline(always)]
-unsafe fn tanh<S: VectorMath>(x: S::V) -> S::V {
-    // SAFETY: the caller's.
-    unsafe {
-        let one = splat::<S>(1.0);
-        let size = S::max(S::sub(S::zero(), x), x);
-        let e = exp_negative::<S>(S::mul(size, splat::<S>(-2.0)));
-        let slope = S::div(S::sub(one, e), S::mul(size, S::add(one, e)));
-        S::mul(x, S::select_zero(size, one, slope))
     }
 }
 
@@ -180,6 +176,7 @@ impl<T: Scalar> VectorTask<T> for Back<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::view::{Coefficients, Term};
 
     fn values<T: Scalar>() -> Vec<T> {
         let special = [0.0, 1e-8, -1e-8, 0.3, -0.3, 30.0, -30.0, 500.0, -500.0];
@@ -191,14 +188,31 @@ mod tests {
         let all = [Activation::Identity, Activation::Relu, Activation::LeakyRelu { slope: 0.2 }, Activation::Tanh];
         for activation in all {
             let x = values::<T>();
-            let (mut y, rows) = (x.clone(), x.len() / T::LANES);
-            let mut g = vec![T::ONE; y.len()];
+            let rows = x.len() / T::LANES;
+            let (mut y, mut twice) = (vec![T::ZERO; x.len()], vec![T::ONE; x.len()]);
+            let (mut g, mut fused) = (vec![T::ONE; x.len()], vec![T::ZERO; x.len()]);
+            let mut unit = vec![T::ZERO; rows * rows];
+            (0..rows).for_each(|i| unit[i * (rows + 1)] = T::ONE);
+            let view = |x: &[T]| View::panels(x.as_ptr().cast_mut(), rows);
+            let term = Term { inner: rows, a: Coefficients::row_major(unit.as_ptr(), rows), x: view(&x) };
             // SAFETY: the views hold `rows` rows of one vector.
             unsafe {
-                let at = View::panels(y.as_mut_ptr(), rows);
-                activation.apply(at, rows, 1);
-                activation.back(at, View::panels(g.as_mut_ptr(), rows), rows, 1);
+                let to = View::panels(y.as_mut_ptr(), rows);
+                (T::kernels().multiply_then)(&[term], rows, 1, to, activation.then(Target::Set));
+                let to = View::panels(twice.as_mut_ptr(), rows);
+                (T::kernels().multiply_then)(&[term], rows, 1, to, activation.then(Target::Add));
+                let to = View::panels(fused.as_mut_ptr(), rows);
+                (T::kernels().multiply_then)(&[term], rows, 1, to, activation.then(Target::Back(view(&g))));
+                activation.back(view(&y), View::panels(g.as_mut_ptr(), rows), rows, 1);
             }
+            for (y, twice) in y.iter().zip(&twice) {
+                assert_eq!((*y + T::ONE).to_f64(), twice.to_f64());
+            }
+            assert_eq!(g, fused, "{activation:?}");
+            let mut applied = x.clone();
+            // SAFETY: as above.
+            unsafe { activation.apply(View::panels(applied.as_mut_ptr(), rows), rows, 1) };
+            assert_eq!(applied, y, "{activation:?}");
             for ((x, y), g) in x.iter().zip(&y).zip(&g) {
                 let x = x.to_f64();
                 assert!((y.to_f64() - activation.value(x)).abs() <= tolerance, "{activation:?}({x}) = {y:?}");
@@ -220,9 +234,17 @@ mod tests {
     #[test]
     fn nan_stays_nan() {
         for activation in [Activation::Relu, Activation::LeakyRelu { slope: 0.1 }, Activation::Tanh] {
-            let mut y = [f32::NAN; 16];
+            let (x, mut y, one) = ([f32::NAN; 16], [0.0f32; 16], [1.0]);
+            let x = View::panels(x.as_ptr().cast_mut(), 1);
+            let term = Term { inner: 1, a: Coefficients::row_major(one.as_ptr(), 1), x };
+            let then = activation.then(Target::Set);
+            let mut applied = [f32::NAN; 16];
             // SAFETY: one row of one vector.
-            unsafe { activation.apply(View::panels(y.as_mut_ptr(), 1), 1, 1) };
+            unsafe {
+                (f32::kernels().multiply_then)(&[term], 1, 1, View::panels(y.as_mut_ptr(), 1), then);
+                activation.apply(View::panels(applied.as_mut_ptr(), 1), 1, 1);
+            }
+            assert!(applied.iter().all(|y| y.is_nan()), "{activation:?}");
             assert!(y.iter().all(|y| y.is_nan()), "{activation:?}");
         }
         assert!(Activation::LeakyRelu { slope: 0.0 }.check().is_err());

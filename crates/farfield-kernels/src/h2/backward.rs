@@ -7,11 +7,15 @@ use std::ops::Range;
 
 use super::activation::Activation;
 use super::products::{Cuts, GROUP, Stage};
+use crate::layout::Block;
 use crate::microkernel::outer_scratch_len;
 use crate::parallel::{Shared, for_each};
 use crate::scalar::Scalar;
 use crate::scratch::Scratch;
 use crate::view::{Coefficients, Term, View};
+
+/// Panels whose part of a slot stays in the nearest cache while the gradients of a column are made.
+const GRADIENT_PANELS: usize = 24;
 
 /// Where gradients by the input go.
 #[derive(Clone, Copy)]
@@ -77,36 +81,31 @@ impl<T: Scalar> Stage<'_, T> {
             let slot = pattern.inputs[l];
             let column = &pattern.pairs_by_input[pattern.by_input[l]..pattern.by_input[l + 1]];
             let output = |p: usize| dz.at_row(pattern.outputs[pattern.pairs[p].output].start);
-            // SAFETY: slots and blocks lie inside the arrays, as the pattern was built.
-            unsafe {
-                if let Some(dx) = dx
-                    && slot.len > 0
-                    && !(dx.accumulate && column.is_empty())
-                {
-                    terms.clear();
-                    for &p in column {
-                        let block = pattern.links[p].weights;
-                        let a = Coefficients::transposed(self.parameters[block.range()].as_ptr(), block.cols);
-                        terms.push(Term { inner: block.rows, a, x: output(p) });
+            // Without samples too the gradient is written: zeros.
+            for first in (0..self.panels.max(1)).step_by(GRADIENT_PANELS) {
+                let vectors = GRADIENT_PANELS.min(self.panels - first);
+                let from = x.at_row(slot.start).at_vector(first);
+                // SAFETY: slots and blocks lie inside the arrays, as the pattern was built.
+                unsafe {
+                    if let Some(dx) = dx
+                        && slot.len > 0
+                        && !(dx.accumulate && column.is_empty())
+                    {
+                        terms.clear();
+                        for &p in column {
+                            let block = pattern.links[p].weights;
+                            let a = Coefficients::transposed(self.parameters[block.range()].as_ptr(), block.cols);
+                            terms.push(Term { inner: block.rows, a, x: output(p).at_vector(first) });
+                        }
+                        let to = dx.to.at_row(slot.start).at_vector(first);
+                        (kernels.multiply)(&terms, slot.len, vectors, to, dx.accumulate);
+                        dx.through.back(from, to, slot.len, vectors);
                     }
-                    let to = dx.to.at_row(slot.start);
-                    (kernels.multiply)(&terms, slot.len, self.panels, to, dx.accumulate);
-                    dx.through.back(x.at_row(slot.start), to, slot.len, self.panels);
-                }
-                for &p in column {
-                    let block = pattern.links[p].weights;
-                    let (from, to) = (x.at_row(slot.start), gradient.at(block.offset));
-                    (kernels.outer)(
-                        output(p),
-                        from,
-                        block.rows,
-                        block.cols,
-                        self.panels,
-                        to,
-                        block.cols,
-                        false,
-                        &mut scratch,
-                    );
+                    for &p in column {
+                        let Block { rows, cols, offset } = pattern.links[p].weights;
+                        let (dz, to) = (output(p).at_vector(first), gradient.at(offset));
+                        (kernels.outer)(dz, from, rows, cols, vectors, to, cols, first > 0, &mut scratch);
+                    }
                 }
             }
         }
@@ -127,9 +126,9 @@ impl<T: Scalar> Stage<'_, T> {
             let slot = pattern.inputs[l];
             let column = &pattern.pairs_by_input[pattern.by_input[l]..pattern.by_input[l + 1]];
             // Without samples too the gradient is written: zeros.
-            for group in 0..self.panels.div_ceil(GROUP).max(1) {
-                let first = group * GROUP;
-                let vectors = GROUP.min(self.panels - first);
+            let run = self.panels.div_ceil(self.panels.div_ceil(GROUP).max(1)).max(1);
+            for first in (0..self.panels.max(1)).step_by(run) {
+                let vectors = run.min(self.panels - first);
                 let from = x.at_row(slot.start).at_vector(first);
                 let to = dx.map(|dx| dx.to.at_row(slot.start).at_vector(first));
                 // SAFETY: as above; the scratch is long enough for any block.
@@ -148,7 +147,7 @@ impl<T: Scalar> Stage<'_, T> {
                             to,
                             gradient,
                             vectors,
-                            group == 0,
+                            first == 0,
                             &mut scratch,
                             &mut outer_scratch,
                         );

@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use super::pattern::BlockPattern;
+use crate::microkernel::Target;
 use crate::parallel::{for_each, run_length};
 use crate::scalar::Scalar;
 use crate::scratch::Scratch;
@@ -34,8 +35,8 @@ impl<T: Scalar> Stage<'_, T> {
     /// `x` and `y` are views of `panels` panels of `n_in` and `n_out` rows that do not overlap; nobody else touches the slots of `y`.
     pub unsafe fn forward(&self, x: View<T>, y: View<T>, accumulate: bool) {
         debug_assert!(!accumulate || self.pattern.spec.outside.is_identity());
-        let run = run_length(self.panels, GROUP);
-        let groups = self.panels.div_ceil(run);
+        let groups = self.panels.div_ceil(run_length(self.panels, GROUP));
+        let run = self.panels.div_ceil(groups.max(1));
         let cuts = Cuts::new(&self.pattern.output_work, run * T::LANES);
         let work = self.pattern.multiply_adds() * self.panels * T::LANES;
         for_each(groups * cuts.count, work, |task| {
@@ -73,8 +74,11 @@ impl<T: Scalar> Stage<'_, T> {
             let to = y.at_row(slot.start);
             // SAFETY: slots and blocks lie inside the arrays, as the pattern was built.
             unsafe {
-                (kernels.multiply)(&terms, slot.len, vectors, to, accumulate);
-                pattern.spec.outside.apply(to, slot.len, vectors);
+                if accumulate {
+                    (kernels.multiply)(&terms, slot.len, vectors, to, true);
+                } else {
+                    (kernels.multiply_then)(&terms, slot.len, vectors, to, pattern.spec.outside.then(Target::Set));
+                }
             }
         }
     }

@@ -5,6 +5,7 @@
 //! all blocks together are many times those of all slots. Cost: as a plain layer forward, half as much again backward.
 
 use super::products::{GROUP, Stage};
+use crate::microkernel::Target;
 use crate::parallel::Shared;
 use crate::scalar::Scalar;
 use crate::view::{Coefficients, Term, View};
@@ -19,11 +20,24 @@ impl<T: Scalar> Stage<'_, T> {
         self.pattern.widest() * vectors.min(GROUP) * T::LANES
     }
 
-    /// The product `j` of block `p` as a term of a sum.
-    fn link(&self, p: usize, j: usize, x: View<T>) -> Term<T> {
-        let block = self.pattern.links[p * self.pattern.spec.unit_depth + j].weights;
-        let a = Coefficients::row_major(self.parameters[block.range()].as_ptr(), block.cols);
-        Term { inner: block.cols, a, x }
+    /// Product `j` of block `p` with its bias and activation.
+    ///
+    /// # Safety
+    /// `x` and `y` have the columns and rows of the product, `vectors` panels are in bounds, and do not overlap.
+    unsafe fn run_link(&self, p: usize, j: usize, x: View<T>, y: View<T>, vectors: usize, target: Target<T>) {
+        let spec = &self.pattern.spec;
+        let (link, ones) = (self.pattern.links[p * spec.unit_depth + j], [T::ONE; 16]);
+        let a = Coefficients::row_major(self.parameters[link.weights.range()].as_ptr(), link.weights.cols);
+        let product = Term { inner: link.weights.cols, a, x };
+        let then = spec.link_activation(j).then(target);
+        let multiply = T::kernels().multiply_then;
+        // SAFETY: the caller's.
+        unsafe {
+            match link.bias {
+                Some(at) => multiply(&[product, self.bias(at, &ones)], link.weights.rows, vectors, y, then),
+                None => multiply(&[product], link.weights.rows, vectors, y, then),
+            }
+        }
     }
 
     /// Runs block `p` on `x`, its first `products` products with their activations; the numbers behind product `j` go to array `j` of the scratch, of which
@@ -32,24 +46,11 @@ impl<T: Scalar> Stage<'_, T> {
     /// # Safety
     /// `x` has the columns of the block as rows, `vectors <= GROUP` panels are in bounds.
     unsafe fn inside(&self, p: usize, products: usize, x: View<T>, vectors: usize, scratch: &mut [T]) -> View<T> {
-        let (spec, kernels, ones) = (&self.pattern.spec, T::kernels(), [T::ONE; 16]);
         let mut from = x;
         for j in 0..products {
-            let link = self.pattern.links[p * spec.unit_depth + j];
             let to = self.behind(p, j, vectors, scratch);
-            let mut terms = [self.link(p, j, from); 2];
-            let count = match link.bias {
-                Some(at) => {
-                    terms[1] = self.bias(at, &ones);
-                    2
-                }
-                None => 1,
-            };
             // SAFETY: the arrays of the scratch are as wide as any product; the caller vouches for `x`.
-            unsafe {
-                (kernels.multiply)(&terms[..count], link.weights.rows, vectors, to, false);
-                spec.link_activation(j).apply(to, link.weights.rows, vectors);
-            }
+            unsafe { self.run_link(p, j, from, to, vectors, Target::Set) };
             from = to;
         }
         from
@@ -67,22 +68,11 @@ impl<T: Scalar> Stage<'_, T> {
     /// # Safety
     /// As [`Stage::inside`], and `y` has the rows of the block.
     pub(super) unsafe fn add_unit(&self, p: usize, x: View<T>, y: View<T>, vectors: usize, scratch: &mut [T]) {
-        let (spec, kernels) = (&self.pattern.spec, T::kernels());
-        let last = spec.unit_depth - 1;
-        let rows = self.pattern.links[p * spec.unit_depth + last].weights.rows;
+        let last = self.pattern.spec.unit_depth - 1;
         // SAFETY: the caller's.
         unsafe {
-            if spec.inside.is_identity() {
-                let from = self.inside(p, last, x, vectors, scratch);
-                (kernels.multiply)(&[self.link(p, last, from)], rows, vectors, y, true);
-            } else {
-                let from = self.inside(p, spec.unit_depth, x, vectors, scratch);
-                for v in 0..vectors {
-                    let from = std::slice::from_raw_parts(from.at_vector(v).p, rows * T::LANES);
-                    let to = std::slice::from_raw_parts_mut(y.at_vector(v).p, rows * T::LANES);
-                    to.iter_mut().zip(from).for_each(|(to, from)| *to += *from);
-                }
-            }
+            let from = self.inside(p, last, x, vectors, scratch);
+            self.run_link(p, last, from, y, vectors, Target::Add);
         }
     }
 
@@ -109,21 +99,18 @@ impl<T: Scalar> Stage<'_, T> {
         let link = |j: usize| self.pattern.links[p * depth + j];
         // SAFETY: the arrays of the scratch are as wide as any product; the rest is the caller's.
         unsafe {
-            let kept = if spec.inside.is_identity() { depth - 1 } else { depth };
-            self.inside(p, kept, x, vectors, scratch);
-            let rows = link(depth - 1).weights.rows;
+            let last = self.inside(p, depth - 1, x, vectors, scratch);
             let mut own = 0;
-            let mut g = View::panels(scratch[depth * len..].as_mut_ptr(), rows);
-            for v in 0..vectors {
-                let from = std::slice::from_raw_parts(dz.at_vector(v).p, rows * T::LANES);
-                std::slice::from_raw_parts_mut(g.at_vector(v).p, rows * T::LANES).copy_from_slice(from);
+            let mut g = dz;
+            if !spec.inside.is_identity() {
+                g = View::panels(scratch[depth * len..].as_mut_ptr(), link(depth - 1).weights.rows);
+                self.run_link(p, depth - 1, last, g, vectors, Target::Back(dz));
             }
             for j in (0..depth).rev() {
                 let link = link(j);
                 let (rows, cols) = (link.weights.rows, link.weights.cols);
-                let activation = spec.link_activation(j);
-                if !activation.is_identity() {
-                    activation.back(self.behind(p, j, vectors, scratch), g, rows, vectors);
+                if j + 1 < depth {
+                    spec.unit_activation.back(self.behind(p, j, vectors, scratch), g, rows, vectors);
                 }
                 let from = if j == 0 { x } else { self.behind(p, j - 1, vectors, scratch) };
                 let to = gradient.at(link.weights.offset);
