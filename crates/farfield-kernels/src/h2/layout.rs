@@ -387,34 +387,46 @@ impl H2Layout {
         &self.near
     }
 
-    /// The block `V` of a source cluster, `rank x numbers` of a leaf or `rank x coefficients of the children`; `None` for rank 0.
-    ///
-    /// # Panics
-    /// When there is no such cluster, as for a slice.
-    pub fn restriction(&self, cluster: usize) -> Option<Block> {
-        let of = |pattern: &BlockPattern| {
-            let k = pattern.outputs.iter().position(|&slot| slot == self.cols.coefficients[cluster])?;
-            Some(pattern.links[pattern.by_output[k]].weights)
-        };
-        self.ranked(&self.cols, cluster)?;
-        std::iter::once(&self.restrict_leaves).chain(&self.restrict_levels).find_map(of)
+    /// The clusters of the receivers' leaves, in the order of their numbers.
+    pub fn row_leaves(&self) -> impl ExactSizeIterator<Item = usize> {
+        self.rows.leaves.iter().map(|leaf| leaf.1)
     }
 
-    /// The block `U` of a receiver cluster, `numbers of a leaf x rank` or `coefficients of the children x rank`; `None` for rank 0.
-    ///
-    /// # Panics
-    /// When there is no such cluster, as for a slice.
-    pub fn interpolation(&self, cluster: usize) -> Option<Block> {
-        let of = |pattern: &BlockPattern| {
-            let l = pattern.inputs.iter().position(|&slot| slot == self.rows.coefficients[cluster])?;
-            Some(pattern.links[pattern.pairs_by_input[pattern.by_input[l]]].weights)
-        };
-        self.ranked(&self.rows, cluster)?;
-        std::iter::once(&self.interpolate_leaves).chain(&self.interpolate_levels).find_map(of)
+    /// The clusters of the sources' leaves, in the order of their numbers.
+    pub fn col_leaves(&self) -> impl ExactSizeIterator<Item = usize> {
+        self.cols.leaves.iter().map(|leaf| leaf.1)
     }
 
-    fn ranked(&self, side: &Side, cluster: usize) -> Option<()> {
-        (side.clusters[cluster].rank > 0).then_some(())
+    /// For each source cluster its block `V`, `rank x numbers` of a leaf or `rank x coefficients of the children`; `None` for rank 0.
+    pub fn restrictions(&self) -> Vec<Option<Block>> {
+        let mut blocks = vec![None; self.cols.clusters.len()];
+        let patterns = std::iter::once(&self.restrict_leaves).chain(&self.restrict_levels);
+        let of_level = |level: usize| self.cols.ranked_parents(level);
+        let leaves = self.cols.ranked_leaves().into_iter().map(|(_, cluster)| cluster).collect();
+        let levels = (0..self.cols.depth()).rev().map(of_level).filter(|parents| !parents.is_empty());
+        // The outputs of each pattern are clusters with one block each.
+        for (pattern, clusters) in patterns.zip(std::iter::once(leaves).chain(levels)) {
+            for (k, cluster) in clusters.into_iter().enumerate() {
+                blocks[cluster] = Some(pattern.links[pattern.by_output[k]].weights);
+            }
+        }
+        blocks
+    }
+
+    /// For each receiver cluster its block `U`, `numbers of a leaf x rank` or `coefficients of the children x rank`; `None` for rank 0.
+    pub fn interpolations(&self) -> Vec<Option<Block>> {
+        let mut blocks = vec![None; self.rows.clusters.len()];
+        let patterns = std::iter::once(&self.interpolate_leaves).chain(&self.interpolate_levels);
+        let leaves = self.rows.ranked_leaves().into_iter().map(|(_, cluster)| cluster).collect();
+        let of_level = |level: usize| self.rows.ranked_parents(level);
+        let levels = (0..self.rows.depth()).map(of_level).filter(|parents| !parents.is_empty());
+        // The inputs of each pattern are clusters with one block each.
+        for (pattern, clusters) in patterns.zip(std::iter::once(leaves).chain(levels)) {
+            for (l, cluster) in clusters.into_iter().enumerate() {
+                blocks[cluster] = Some(pattern.links[pattern.pairs_by_input[pattern.by_input[l]]].weights);
+            }
+        }
+        blocks
     }
 
     /// Multiply-adds of a product with one vector.

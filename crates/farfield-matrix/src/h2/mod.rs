@@ -29,6 +29,7 @@ mod chebyshev;
 mod check;
 mod extract;
 mod form;
+mod network;
 mod recompress;
 mod skeleton;
 mod storage;
