@@ -96,7 +96,7 @@ pub use dense_svd::DenseSvd;
 pub use entries::{BlockEntries, Entries, EntryFn};
 pub use error::MatrixError;
 pub use factorization::Factorization;
-pub use farfield_kernels::{HssLayout, LayoutError, NodeShape};
+pub use farfield_kernels::{H2Layout, H2Spec, HssLayout, LayoutError, NodeShape};
 pub use h2::{H2Basis, H2Matrix, H2Options, H2Storage};
 pub use h2_skeleton::{H2Skeleton, H2SkeletonArrays, H2SkeletonOptions, Ranks};
 pub use hmatrix::{Check, Compression, Division, HCholesky, HLu, HMatrix, HMatrixOptions};

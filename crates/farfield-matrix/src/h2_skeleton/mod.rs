@@ -275,7 +275,7 @@ impl H2Skeleton {
     }
 }
 
-/// The smallest cube around all points that shares their lower corner; a little larger than a point when they coincide.
+/// The smallest cube around all points that shares their lower corner.
 fn cube(rows: &Points, cols: &Points) -> BoundingBox {
     let (a, b) = (rows.bounding_box(0..rows.len()), cols.bounding_box(0..cols.len()));
     let low: Vec<f64> = a.low.iter().zip(&b.low).map(|(a, b)| a.min(*b)).collect();
