@@ -3,6 +3,17 @@
 use crate::simd::{Simd, VectorMath, exp_negative, splat};
 use crate::view::View;
 
+/// A loop over a tile. No closure: what it calls must be compiled for the instruction set of the function that it stands in.
+macro_rules! each {
+    ($rows:ident, $vectors:ident, |$i:ident, $v:ident| $body:expr) => {
+        for $i in 0..$rows {
+            for $v in 0..$vectors {
+                $body;
+            }
+        }
+    };
+}
+
 /// Takes tiles of sums.
 pub(super) trait Finish<S: Simd>: Copy {
     /// The sums of rows `row..row + R` and vectors `vector..vector + N`; `y` is the view that starts at the first.
@@ -75,55 +86,62 @@ impl<S: VectorMath> Finish<S> for Then<S::T> {
         row: usize,
         vector: usize,
     ) {
-        // Plain loops: what they call must be compiled for the instruction set, closures might not be.
         // SAFETY: the caller's; the gradient has the rows and vectors of `y`.
         unsafe {
             let (zero, one) = (S::zero(), splat::<S>(1.0));
-            let (mut value, mut slope) = (*sum, [[one; N]; R]);
-            // One choice a tile, then straight code.
+            // One choice a tile, then straight code that needs few registers beside the sums.
+            if let Target::Back(g) = self.target {
+                let g = g.at_row(row).at_vector(vector);
+                match self.function {
+                    Function::Identity => each!(R, N, |i, v| put::<S>(y, i, v, take::<S>(g, i, v))),
+                    Function::Relu => each!(R, N, |i, v| {
+                        let slope = S::select_zero(S::max(zero, sum[i][v]), zero, one);
+                        put::<S>(y, i, v, S::mul(slope, take::<S>(g, i, v)));
+                    }),
+                    Function::Leaky(factor) => each!(R, N, |i, v| {
+                        let slope = S::select_zero(S::max(zero, sum[i][v]), S::splat(factor), one);
+                        put::<S>(y, i, v, S::mul(slope, take::<S>(g, i, v)));
+                    }),
+                    Function::Tanh => each!(R, N, |i, v| {
+                        let value = tanh::<S>(sum[i][v]);
+                        let slope = S::sub(one, S::mul(value, value));
+                        put::<S>(y, i, v, S::mul(slope, take::<S>(g, i, v)));
+                    }),
+                }
+                return;
+            }
+            let mut value = *sum;
             match self.function {
                 Function::Identity => {}
-                Function::Relu => {
-                    for i in 0..R {
-                        for v in 0..N {
-                            value[i][v] = S::max(zero, value[i][v]);
-                            slope[i][v] = S::select_zero(value[i][v], zero, one);
-                        }
-                    }
-                }
-                Function::Leaky(factor) => {
-                    let factor = S::splat(factor);
-                    for i in 0..R {
-                        for v in 0..N {
-                            slope[i][v] = S::select_zero(S::max(zero, value[i][v]), factor, one);
-                            value[i][v] = S::mul(value[i][v], slope[i][v]);
-                        }
-                    }
-                }
-                Function::Tanh => {
-                    for i in 0..R {
-                        for v in 0..N {
-                            value[i][v] = tanh::<S>(value[i][v]);
-                            slope[i][v] = S::sub(one, S::mul(value[i][v], value[i][v]));
-                        }
-                    }
-                }
+                Function::Relu => each!(R, N, |i, v| value[i][v] = S::max(zero, value[i][v])),
+                Function::Leaky(factor) => each!(R, N, |i, v| {
+                    let slope = S::select_zero(S::max(zero, value[i][v]), S::splat(factor), one);
+                    value[i][v] = S::mul(value[i][v], slope);
+                }),
+                Function::Tanh => each!(R, N, |i, v| value[i][v] = tanh::<S>(value[i][v])),
             }
-            match self.target {
-                Target::Set => Finish::<S>::tile::<R, N>(false, &value, y, row, vector),
-                Target::Add => Finish::<S>::tile::<R, N>(true, &value, y, row, vector),
-                Target::Back(g) => {
-                    let g = g.at_row(row).at_vector(vector);
-                    for i in 0..R {
-                        for v in 0..N {
-                            slope[i][v] = S::mul(slope[i][v], S::load(g.at_row(i).at_vector(v).p));
-                        }
-                    }
-                    Finish::<S>::tile::<R, N>(false, &slope, y, row, vector);
-                }
+            if matches!(self.target, Target::Add) {
+                each!(R, N, |i, v| value[i][v] = S::add(value[i][v], take::<S>(y, i, v)));
             }
+            each!(R, N, |i, v| put::<S>(y, i, v, value[i][v]));
         }
     }
+}
+
+/// # Safety
+/// The vector must be in bounds, the instruction set of `S` there.
+#[inline(always)]
+unsafe fn take<S: Simd>(from: View<S::T>, row: usize, vector: usize) -> S::V {
+    // SAFETY: the caller's.
+    unsafe { S::load(from.at_row(row).at_vector(vector).p) }
+}
+
+/// # Safety
+/// As [`take`].
+#[inline(always)]
+unsafe fn put<S: Simd>(to: View<S::T>, row: usize, vector: usize, value: S::V) {
+    // SAFETY: the caller's.
+    unsafe { S::store(to.at_row(row).at_vector(vector).p, value) }
 }
 
 /// `x (1 - e) / (|x| (1 + e))` with `e = exp(-2 |x|)`.
