@@ -13,10 +13,10 @@
 //! units of 1.
 
 use crate::error::LayoutError;
-use crate::microkernel::{Function, Target, Then, tanh};
+use crate::microkernel::tanh;
 use crate::scalar::Scalar;
-use crate::simd::{VectorMath, VectorTask, dispatch};
-use crate::view::View;
+use crate::simd::{VectorMath, VectorTask, dispatch, splat};
+use crate::view::{Term, View};
 
 /// A nonlinearity, applied number by number.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -61,15 +61,26 @@ impl Activation {
         }
     }
 
-    /// The function and what is made of it, as products take them.
-    pub(super) fn then<T: Scalar>(self, target: Target<T>) -> Then<T> {
-        let function = match self {
-            Self::Identity => Function::Identity,
-            Self::Relu => Function::Relu,
-            Self::LeakyRelu { slope } => Function::Leaky(T::from_f64(slope)),
-            Self::Tanh => Function::Tanh,
-        };
-        Then { function, target }
+    /// `y = f(sum A X)`.
+    ///
+    /// # Safety
+    /// As the products of [`Kernels`](crate::microkernel::Kernels); `y` is a view of panels.
+    pub(super) unsafe fn multiply<T: Scalar>(self, terms: &[Term<T>], rows: usize, vectors: usize, y: View<T>) {
+        let kernels = T::kernels();
+        // SAFETY: the caller's.
+        unsafe {
+            match self {
+                Self::Identity => (kernels.multiply)(terms, rows, vectors, y, false),
+                Self::Relu => (kernels.multiply_leaky)(terms, rows, vectors, y, T::ZERO),
+                Self::LeakyRelu { slope } => {
+                    (kernels.multiply_leaky)(terms, rows, vectors, y, T::from_f64(slope));
+                }
+                Self::Tanh => {
+                    (kernels.multiply)(terms, rows, vectors, y, false);
+                    self.apply(y, rows, vectors);
+                }
+            }
+        }
     }
 
     /// `y = f(y)` for `rows` rows of `vectors` vectors.
@@ -79,8 +90,26 @@ impl Activation {
     pub(super) unsafe fn apply<T: Scalar>(self, y: View<T>, rows: usize, vectors: usize) {
         if !self.is_identity() {
             // SAFETY: the caller's.
-            unsafe { dispatch(Apply { activation: self, y, rows, vectors }) }
+            unsafe { dispatch(Pass { activation: self, work: Work::Apply, from: y, to: y, rows, vectors }) }
         }
+    }
+
+    /// `to += f(x)`.
+    ///
+    /// # Safety
+    /// Both are views of panels that do not overlap; their rows and vectors are in bounds and nobody else touches `to`.
+    pub(super) unsafe fn add<T: Scalar>(self, x: View<T>, to: View<T>, rows: usize, vectors: usize) {
+        // SAFETY: the caller's.
+        unsafe { dispatch(Pass { activation: self, work: Work::Add, from: x, to, rows, vectors }) }
+    }
+
+    /// `x = f'(x) gradient`.
+    ///
+    /// # Safety
+    /// As [`Activation::add`], with nobody else touching `x`.
+    pub(super) unsafe fn slope_times<T: Scalar>(self, x: View<T>, gradient: View<T>, rows: usize, vectors: usize) {
+        // SAFETY: the caller's.
+        unsafe { dispatch(Pass { activation: self, work: Work::SlopeTimes, from: gradient, to: x, rows, vectors }) }
     }
 
     /// `gradient *= f'`, with `f'` where `f` has the value `y`.
@@ -90,7 +119,7 @@ impl Activation {
     pub(super) unsafe fn back<T: Scalar>(self, y: View<T>, gradient: View<T>, rows: usize, vectors: usize) {
         if !self.is_identity() {
             // SAFETY: the caller's.
-            unsafe { dispatch(Back { activation: self, y, gradient, rows, vectors }) }
+            unsafe { dispatch(Pass { activation: self, work: Work::Back, from: y, to: gradient, rows, vectors }) }
         }
     }
 }
@@ -99,75 +128,84 @@ fn negative_times(x: f64, slope: f64) -> f64 {
     if x <= 0.0 { slope * x } else { x }
 }
 
-/// The numbers of all rows of one vector: they are neighbours in a panel.
+/// `f(x)`.
 ///
 /// # Safety
-/// `rows` rows of the view are in bounds and nobody else touches them.
+/// The instruction set of `S` must be there.
 #[inline(always)]
-unsafe fn numbers<'a, T: Scalar>(view: View<T>, vector: usize, rows: usize) -> &'a mut [T] {
-    debug_assert_eq!(view.row, T::LANES);
+unsafe fn value<S: VectorMath>(activation: Activation, x: S::V) -> S::V {
     // SAFETY: the caller's.
-    unsafe { std::slice::from_raw_parts_mut(view.at_vector(vector).p, rows * T::LANES) }
-}
-
-struct Apply<T> {
-    activation: Activation,
-    y: View<T>,
-    rows: usize,
-    vectors: usize,
-}
-
-impl<T: Scalar> VectorTask<T> for Apply<T> {
-    type Output = ();
-
-    #[inline(always)]
-    unsafe fn run<S: VectorMath<T = T>>(self) {
-        for v in 0..self.vectors {
-            // SAFETY: the caller vouches for all rows and vectors.
-            let y = unsafe { numbers(self.y, v, self.rows) };
-            match self.activation {
-                Activation::Identity => {}
-                Activation::Relu => y.iter_mut().for_each(|y| *y = if *y <= T::ZERO { T::ZERO } else { *y }),
-                Activation::LeakyRelu { slope } => {
-                    let slope = T::from_f64(slope);
-                    y.iter_mut().for_each(|y| *y = if *y <= T::ZERO { slope * *y } else { *y });
-                }
-                Activation::Tanh => {
-                    for chunk in y.chunks_exact_mut(T::LANES) {
-                        // SAFETY: one vector.
-                        unsafe { S::store(chunk.as_mut_ptr(), tanh::<S>(S::load(chunk.as_ptr()))) };
-                    }
-                }
-            }
+    unsafe {
+        let above = S::max(S::zero(), x);
+        match activation {
+            Activation::Identity => x,
+            Activation::Relu => above,
+            Activation::LeakyRelu { slope } => S::mul_add(splat::<S>(slope), S::sub(x, above), above),
+            Activation::Tanh => tanh::<S>(x),
         }
     }
 }
 
-struct Back<T> {
+/// `f' g`, from the value `y` of `f`.
+///
+/// # Safety
+/// As [`value`].
+#[inline(always)]
+unsafe fn gradient<S: VectorMath>(activation: Activation, y: S::V, g: S::V) -> S::V {
+    // SAFETY: the caller's.
+    unsafe {
+        let above = S::max(S::zero(), y);
+        match activation {
+            Activation::Identity => g,
+            Activation::Relu => S::select_zero(above, S::zero(), g),
+            Activation::LeakyRelu { slope } => S::select_zero(above, S::mul(splat::<S>(slope), g), g),
+            Activation::Tanh => S::mul(S::sub(splat::<S>(1.0), S::mul(y, y)), g),
+        }
+    }
+}
+
+/// What a pass over rows of vectors makes of two arrays.
+#[derive(Clone, Copy)]
+enum Work {
+    /// `to = f(to)`.
+    Apply,
+    /// `to += f(from)`.
+    Add,
+    /// `to = f'(to) from`.
+    SlopeTimes,
+    /// `to *= f'` with the value `from` of `f`.
+    Back,
+}
+
+struct Pass<T> {
     activation: Activation,
-    y: View<T>,
-    gradient: View<T>,
+    work: Work,
+    from: View<T>,
+    to: View<T>,
     rows: usize,
     vectors: usize,
 }
 
-impl<T: Scalar> VectorTask<T> for Back<T> {
+impl<T: Scalar> VectorTask<T> for Pass<T> {
     type Output = ();
 
     #[inline(always)]
     unsafe fn run<S: VectorMath<T = T>>(self) {
+        let f = self.activation;
         for v in 0..self.vectors {
-            // SAFETY: the caller vouches for all rows and vectors of both.
-            let (y, gradient) = unsafe { (numbers(self.y, v, self.rows), numbers(self.gradient, v, self.rows)) };
-            let both = gradient.iter_mut().zip(y.iter());
-            match self.activation {
-                Activation::Identity => {}
-                Activation::Relu => both.for_each(|(g, y)| *g = if *y <= T::ZERO { T::ZERO } else { *g }),
-                Activation::LeakyRelu { slope } => {
-                    let slope = T::from_f64(slope);
-                    both.for_each(|(g, y)| *g = if *y <= T::ZERO { slope * *g } else { *g });
+            for i in 0..self.rows {
+                let (from, to) = (self.from.at_vector(v).at_row(i).p, self.to.at_vector(v).at_row(i).p);
+                // SAFETY: the caller vouches for all rows and vectors.
+                unsafe {
+                    let x = S::load(to);
+                    let result = match self.work {
+                        Work::Apply => value::<S>(f, x),
+                        Work::Add => S::add(x, value::<S>(f, S::load(from))),
+                        Work::SlopeTimes => gradient::<S>(f, value::<S>(f, x), S::load(from)),
+                        Work::Back => gradient::<S>(f, S::load(from), x),
+                    };
+                    S::store(to, result);
                 }
-                Activation::Tanh => both.for_each(|(g, y)| *g *= T::ONE - *y * *y),
             }
         }
     }
@@ -176,7 +214,7 @@ impl<T: Scalar> VectorTask<T> for Back<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::view::{Coefficients, Term};
+    use crate::view::Coefficients;
 
     fn values<T: Scalar>() -> Vec<T> {
         let special = [0.0, 1e-8, -1e-8, 0.3, -0.3, 30.0, -30.0, 500.0, -500.0];
@@ -190,25 +228,24 @@ mod tests {
             let x = values::<T>();
             let rows = x.len() / T::LANES;
             let (mut y, mut twice) = (vec![T::ZERO; x.len()], vec![T::ONE; x.len()]);
-            let (mut g, mut fused) = (vec![T::ONE; x.len()], vec![T::ZERO; x.len()]);
+            let (mut g, mut slopes) = (vec![T::ONE; x.len()], x.clone());
             let mut unit = vec![T::ZERO; rows * rows];
             (0..rows).for_each(|i| unit[i * (rows + 1)] = T::ONE);
             let view = |x: &[T]| View::panels(x.as_ptr().cast_mut(), rows);
             let term = Term { inner: rows, a: Coefficients::row_major(unit.as_ptr(), rows), x: view(&x) };
             // SAFETY: the views hold `rows` rows of one vector.
             unsafe {
-                let to = View::panels(y.as_mut_ptr(), rows);
-                (T::kernels().multiply_then)(&[term], rows, 1, to, activation.then(Target::Set));
-                let to = View::panels(twice.as_mut_ptr(), rows);
-                (T::kernels().multiply_then)(&[term], rows, 1, to, activation.then(Target::Add));
-                let to = View::panels(fused.as_mut_ptr(), rows);
-                (T::kernels().multiply_then)(&[term], rows, 1, to, activation.then(Target::Back(view(&g))));
+                activation.multiply(&[term], rows, 1, View::panels(y.as_mut_ptr(), rows));
+                activation.add(view(&x), View::panels(twice.as_mut_ptr(), rows), rows, 1);
+                activation.slope_times(View::panels(slopes.as_mut_ptr(), rows), view(&g), rows, 1);
                 activation.back(view(&y), View::panels(g.as_mut_ptr(), rows), rows, 1);
             }
             for (y, twice) in y.iter().zip(&twice) {
                 assert_eq!((*y + T::ONE).to_f64(), twice.to_f64());
             }
-            assert_eq!(g, fused, "{activation:?}");
+            for (g, slope) in g.iter().zip(&slopes) {
+                assert!((g.to_f64() - slope.to_f64()).abs() <= tolerance, "{activation:?}");
+            }
             let mut applied = x.clone();
             // SAFETY: as above.
             unsafe { activation.apply(View::panels(applied.as_mut_ptr(), rows), rows, 1) };
@@ -237,11 +274,10 @@ mod tests {
             let (x, mut y, one) = ([f32::NAN; 16], [0.0f32; 16], [1.0]);
             let x = View::panels(x.as_ptr().cast_mut(), 1);
             let term = Term { inner: 1, a: Coefficients::row_major(one.as_ptr(), 1), x };
-            let then = activation.then(Target::Set);
             let mut applied = [f32::NAN; 16];
             // SAFETY: one row of one vector.
             unsafe {
-                (f32::kernels().multiply_then)(&[term], 1, 1, View::panels(y.as_mut_ptr(), 1), then);
+                activation.multiply(&[term], 1, 1, View::panels(y.as_mut_ptr(), 1));
                 activation.apply(View::panels(applied.as_mut_ptr(), 1), 1, 1);
             }
             assert!(applied.iter().all(|y| y.is_nan()), "{activation:?}");

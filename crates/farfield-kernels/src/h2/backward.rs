@@ -15,7 +15,7 @@ use crate::scratch::Scratch;
 use crate::view::{Coefficients, Term, View};
 
 /// Panels whose part of a slot stays in the nearest cache while the gradients of a column are made.
-const GRADIENT_PANELS: usize = 24;
+const GRADIENT_PANELS: usize = 12;
 
 /// Where gradients by the input go.
 #[derive(Clone, Copy)]
@@ -76,6 +76,9 @@ impl<T: Scalar> Stage<'_, T> {
     ) {
         let (pattern, kernels) = (self.pattern, T::kernels());
         let mut scratch = Scratch::take(self.outer_scratch_len());
+        // A copy of the input without gaps: panels that are a multiple of the page size apart share cache sets.
+        let widest = pattern.inputs[inputs.clone()].iter().map(|slot| slot.len).max().unwrap_or(0);
+        let mut own = Scratch::take(GRADIENT_PANELS.min(self.panels) * widest * T::LANES);
         let mut terms = Vec::new();
         for l in inputs {
             let slot = pattern.inputs[l];
@@ -101,10 +104,15 @@ impl<T: Scalar> Stage<'_, T> {
                         (kernels.multiply)(&terms, slot.len, vectors, to, dx.accumulate);
                         dx.through.back(from, to, slot.len, vectors);
                     }
+                    let own = View::panels(own.as_mut_ptr(), slot.len);
+                    for v in 0..vectors {
+                        let (from, to) = (from.at_vector(v).p, own.at_vector(v).p);
+                        std::ptr::copy_nonoverlapping(from, to, slot.len * T::LANES);
+                    }
                     for &p in column {
                         let Block { rows, cols, offset } = pattern.links[p].weights;
                         let (dz, to) = (output(p).at_vector(first), gradient.at(offset));
-                        (kernels.outer)(dz, from, rows, cols, vectors, to, cols, first > 0, &mut scratch);
+                        (kernels.outer)(dz, own, rows, cols, vectors, to, cols, first > 0, &mut scratch);
                     }
                 }
             }
@@ -162,6 +170,6 @@ impl<T: Scalar> Stage<'_, T> {
 
     fn outer_scratch_len(&self) -> usize {
         let widest = self.pattern.inputs.iter().map(|slot| slot.len).max().unwrap_or(0);
-        outer_scratch_len::<T>(widest.max(self.pattern.widest()))
+        outer_scratch_len::<T>(widest.max(self.pattern.widest))
     }
 }

@@ -146,6 +146,8 @@ pub struct BlockPattern {
     /// Multiply-adds of all outputs (inputs) before each.
     pub(super) output_work: Vec<usize>,
     pub(super) input_work: Vec<usize>,
+    /// The largest number of rows of a product.
+    pub(super) widest: usize,
     range: Range<usize>,
     n_out: usize,
     n_in: usize,
@@ -284,6 +286,7 @@ impl BlockPattern {
                 places.part(name("b"), first, blocks, fans);
             }
         }
+        let widest = links.iter().map(|link| link.weights.rows).max().unwrap_or(0);
         let work = |pair: usize| links[pair * depth..][..depth].iter().map(|l| l.weights.len()).sum::<usize>();
         let mut output_work = vec![0; outputs.len() + 1];
         let mut input_work = vec![0; inputs.len() + 1];
@@ -306,6 +309,7 @@ impl BlockPattern {
             sum_bias,
             output_work,
             input_work,
+            widest,
             range: begin..places.len,
             n_out,
             n_in,
@@ -359,11 +363,6 @@ impl BlockPattern {
     pub fn block(&self, p: usize, j: usize) -> Block {
         assert!(j < self.spec.unit_depth, "matrix {j} of a block of {}", self.spec.unit_depth);
         self.links[p * self.spec.unit_depth + j].weights
-    }
-
-    /// The largest number of rows between the products of a block, its output among them.
-    pub(super) fn widest(&self) -> usize {
-        self.links.iter().map(|link| link.weights.rows).max().unwrap_or(0)
     }
 }
 

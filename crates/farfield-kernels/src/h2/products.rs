@@ -7,7 +7,6 @@
 use std::ops::Range;
 
 use super::pattern::BlockPattern;
-use crate::microkernel::Target;
 use crate::parallel::{for_each, run_length};
 use crate::scalar::Scalar;
 use crate::scratch::Scratch;
@@ -77,7 +76,7 @@ impl<T: Scalar> Stage<'_, T> {
                 if accumulate {
                     (kernels.multiply)(&terms, slot.len, vectors, to, true);
                 } else {
-                    (kernels.multiply_then)(&terms, slot.len, vectors, to, pattern.spec.outside.then(Target::Set));
+                    pattern.spec.outside.multiply(&terms, slot.len, vectors, to);
                 }
             }
         }

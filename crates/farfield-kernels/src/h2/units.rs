@@ -4,8 +4,8 @@
 //! summed in registers, as those of plain layers are. The backward pass computes the inside of a block again rather than keep it: the hidden numbers of
 //! all blocks together are many times those of all slots. Cost: as a plain layer forward, half as much again backward.
 
+use super::activation::Activation;
 use super::products::{GROUP, Stage};
-use crate::microkernel::Target;
 use crate::parallel::Shared;
 use crate::scalar::Scalar;
 use crate::view::{Coefficients, Term, View};
@@ -17,25 +17,22 @@ impl<T: Scalar> Stage<'_, T> {
     }
 
     fn array_len(&self, vectors: usize) -> usize {
-        self.pattern.widest() * vectors.min(GROUP) * T::LANES
+        self.pattern.widest * vectors.min(GROUP) * T::LANES
     }
 
-    /// Product `j` of block `p` with its bias and activation.
+    /// Product `j` of block `p` with its bias, behind an activation.
     ///
     /// # Safety
     /// `x` and `y` have the columns and rows of the product, `vectors` panels are in bounds, and do not overlap.
-    unsafe fn run_link(&self, p: usize, j: usize, x: View<T>, y: View<T>, vectors: usize, target: Target<T>) {
-        let spec = &self.pattern.spec;
-        let (link, ones) = (self.pattern.links[p * spec.unit_depth + j], [T::ONE; 16]);
+    unsafe fn run_link(&self, p: usize, j: usize, x: View<T>, y: View<T>, vectors: usize, activation: Activation) {
+        let (link, ones) = (self.pattern.links[p * self.pattern.spec.unit_depth + j], [T::ONE; 16]);
         let a = Coefficients::row_major(self.parameters[link.weights.range()].as_ptr(), link.weights.cols);
         let product = Term { inner: link.weights.cols, a, x };
-        let then = spec.link_activation(j).then(target);
-        let multiply = T::kernels().multiply_then;
         // SAFETY: the caller's.
         unsafe {
             match link.bias {
-                Some(at) => multiply(&[product, self.bias(at, &ones)], link.weights.rows, vectors, y, then),
-                None => multiply(&[product], link.weights.rows, vectors, y, then),
+                Some(at) => activation.multiply(&[product, self.bias(at, &ones)], link.weights.rows, vectors, y),
+                None => activation.multiply(&[product], link.weights.rows, vectors, y),
             }
         }
     }
@@ -50,7 +47,7 @@ impl<T: Scalar> Stage<'_, T> {
         for j in 0..products {
             let to = self.behind(p, j, vectors, scratch);
             // SAFETY: the arrays of the scratch are as wide as any product; the caller vouches for `x`.
-            unsafe { self.run_link(p, j, from, to, vectors, Target::Set) };
+            unsafe { self.run_link(p, j, from, to, vectors, self.pattern.spec.link_activation(j)) };
             from = to;
         }
         from
@@ -68,11 +65,19 @@ impl<T: Scalar> Stage<'_, T> {
     /// # Safety
     /// As [`Stage::inside`], and `y` has the rows of the block.
     pub(super) unsafe fn add_unit(&self, p: usize, x: View<T>, y: View<T>, vectors: usize, scratch: &mut [T]) {
-        let last = self.pattern.spec.unit_depth - 1;
+        let (spec, last) = (&self.pattern.spec, self.pattern.spec.unit_depth - 1);
+        let block = self.pattern.links[p * spec.unit_depth + last].weights;
         // SAFETY: the caller's.
         unsafe {
             let from = self.inside(p, last, x, vectors, scratch);
-            self.run_link(p, last, from, y, vectors, Target::Add);
+            if spec.inside.is_identity() {
+                let a = Coefficients::row_major(self.parameters[block.range()].as_ptr(), block.cols);
+                (T::kernels().multiply)(&[Term { inner: block.cols, a, x: from }], block.rows, vectors, y, true);
+            } else {
+                let sums = self.behind(p, last, vectors, scratch);
+                self.run_link(p, last, from, sums, vectors, Activation::Identity);
+                spec.inside.add(sums, y, block.rows, vectors);
+            }
         }
     }
 
@@ -104,7 +109,8 @@ impl<T: Scalar> Stage<'_, T> {
             let mut g = dz;
             if !spec.inside.is_identity() {
                 g = View::panels(scratch[depth * len..].as_mut_ptr(), link(depth - 1).weights.rows);
-                self.run_link(p, depth - 1, last, g, vectors, Target::Back(dz));
+                self.run_link(p, depth - 1, last, g, vectors, Activation::Identity);
+                spec.inside.slope_times(g, dz, link(depth - 1).weights.rows, vectors);
             }
             for j in (0..depth).rev() {
                 let link = link(j);

@@ -1,4 +1,4 @@
-//! Products of small coefficient matrices with rows of vectors, in registers: `Y (+)= sum_s A_s X_s`, and with a function behind the sum.
+//! Products of small coefficient matrices with rows of vectors, in registers: `Y (+)= sum_s A_s X_s`, and with LeakyReLU behind the sum.
 //!
 //! One register tile is accumulated over the whole inner dimension, so every entry of the result is summed in an order that depends on the
 //! shapes alone, never on threads. Cost: one multiply-add an entry of `A_s` and vector of `X_s`; no operand is repacked.
@@ -6,12 +6,12 @@
 use crate::simd::{Simd, VectorMath};
 use crate::view::{Term, View};
 
-use super::finish::{Finish, Then};
+use super::finish::{Finish, Leaky};
 
 /// One register tile: `R` rows by `N` vectors of `sum A X`, handed to `finish`.
 ///
 /// # Safety
-/// As [`multiply`], for rows `row..row + R` and vectors `vector..vector + N`.
+/// As [`multiply_leaky`], for rows `row..row + R` and vectors `vector..vector + N`.
 #[inline(always)]
 unsafe fn multiply_tile<S: Simd, F: Finish<S>, const R: usize, const N: usize>(
     terms: &[Term<S::T>],
@@ -41,7 +41,7 @@ unsafe fn multiply_tile<S: Simd, F: Finish<S>, const R: usize, const N: usize>(
                 x = x.wrapping_add(term.x.row);
             }
         }
-        finish.tile(&sum, y.at_row(row).at_vector(vector), row, vector);
+        finish.tile(&sum, y.at_row(row).at_vector(vector));
     }
 }
 
@@ -57,27 +57,27 @@ macro_rules! row_tiles {
     }};
 }
 
-/// `sum_s A_s X_s` with `rows` rows and `vectors` vectors, and a function of it in `Y`.
+/// `Y = leaky(sum_s A_s X_s)` with `rows` rows and `vectors` vectors.
 ///
 /// # Safety
-/// All rows and vectors of `y` and of what `then` reads, `inner` rows of each `x` and all coefficients must be in bounds; `y` must not overlap
+/// All rows and vectors of `y`, `inner` rows of each `x` and all coefficients must be in bounds; `y` must not overlap
 /// an `x`; the instruction set of `S` must be there.
 #[inline(always)]
-pub(super) unsafe fn multiply_then<S: VectorMath>(
+pub(super) unsafe fn multiply_leaky<S: VectorMath>(
     terms: &[Term<S::T>],
     rows: usize,
     vectors: usize,
     y: View<S::T>,
-    then: Then<S::T>,
+    slope: S::T,
 ) {
     // SAFETY: the caller's.
-    unsafe { tiles::<S, _>(terms, rows, vectors, y, then) }
+    unsafe { tiles::<S, _>(terms, rows, vectors, y, Leaky(slope)) }
 }
 
 /// `Y (+)= sum_s A_s X_s` with `rows` rows and `vectors` vectors.
 ///
 /// # Safety
-/// As [`multiply_then`].
+/// As [`multiply_leaky`].
 #[inline(always)]
 pub(super) unsafe fn multiply<S: Simd>(
     terms: &[Term<S::T>],
@@ -91,7 +91,7 @@ pub(super) unsafe fn multiply<S: Simd>(
 }
 
 /// # Safety
-/// As [`multiply_then`].
+/// As [`multiply_leaky`].
 #[inline(always)]
 unsafe fn tiles<S: Simd, F: Finish<S>>(terms: &[Term<S::T>], rows: usize, vectors: usize, y: View<S::T>, finish: F) {
     let mut v = 0;

@@ -16,7 +16,7 @@ mod outer_product;
 
 use crate::simd::InstructionSet;
 use crate::view::{Term, View};
-pub(crate) use finish::{Function, Target, Then, tanh};
+pub(crate) use finish::tanh;
 pub(crate) use loops::AdamwConstants;
 pub(crate) use outer_product::outer_scratch_len;
 
@@ -25,8 +25,8 @@ pub(crate) use outer_product::outer_scratch_len;
 pub(crate) struct Kernels<T: 'static> {
     /// `(terms, rows, vectors, y, accumulate)`: `Y (+)= sum A X`.
     pub multiply: unsafe fn(&[Term<T>], usize, usize, View<T>, bool),
-    /// `(terms, rows, vectors, y, then)`: a function of `sum A X`, see [`Then`].
-    pub multiply_then: unsafe fn(&[Term<T>], usize, usize, View<T>, Then<T>),
+    /// `(terms, rows, vectors, y, slope)`: `Y = leaky(sum A X)`.
+    pub multiply_leaky: unsafe fn(&[Term<T>], usize, usize, View<T>, T),
     /// `(x, y, rows, columns, vectors, c, row stride of c, accumulate, scratch)`: `C (+)= X Y^T`.
     pub outer: unsafe fn(View<T>, View<T>, usize, usize, usize, *mut T, usize, bool, &mut [T]),
     /// `(src, its stride, dst, its stride, rows, columns)`: `dst = src^T`.
@@ -58,9 +58,9 @@ macro_rules! table {
             }
 
             $(#[target_feature(enable = $features)])?
-            unsafe fn multiply_then(terms: &[Term<$t>], rows: usize, vectors: usize, y: View<$t>, then: Then<$t>) {
+            unsafe fn multiply_leaky(terms: &[Term<$t>], rows: usize, vectors: usize, y: View<$t>, slope: $t) {
                 // SAFETY: as above.
-                unsafe { super::block_product::multiply_then::<S>(terms, rows, vectors, y, then) }
+                unsafe { super::block_product::multiply_leaky::<S>(terms, rows, vectors, y, slope) }
             }
 
             $(#[target_feature(enable = $features)])?
@@ -112,7 +112,7 @@ macro_rules! table {
 
             pub(super) static TABLE: Kernels<$t> = Kernels {
                 multiply,
-                multiply_then,
+                multiply_leaky,
                 outer,
                 transpose,
                 leaky,
