@@ -2,10 +2,12 @@
 
 mod common;
 
+use std::sync::Mutex;
+
 use common::{difference, random, rng, to_f32};
 use farfield_kernels::{
     Activation, BlockLayerSpec, BlockPattern, BlockSparseLayer, H2Cluster, H2Layer, H2Layout, H2Shape, H2Spec,
-    PanelShape, Scalar,
+    InstructionSet, PanelShape, Scalar,
 };
 use rand::{Rng, RngExt};
 
@@ -418,6 +420,33 @@ fn gradients_of_h2_layers_equal_central_differences() {
     }
 }
 
+/// Whoever chooses an instruction set, or compares bits.
+static INSTRUCTION_SET: Mutex<()> = Mutex::new(());
+
+#[test]
+fn every_instruction_set() {
+    let _guard = INSTRUCTION_SET.lock().unwrap_or_else(|e| e.into_inner());
+    for set in [InstructionSet::Portable, InstructionSet::Avx2, InstructionSet::Avx512] {
+        if set.select() {
+            let mut rng = rng(8);
+            for _ in 0..25 {
+                check_forward(&Sparse::random(&mut rng), &mut rng);
+                check_forward(&H2::random(&mut rng), &mut rng);
+            }
+            for _ in 0..6 {
+                check_gradient(&Sparse::random(&mut rng), &mut rng);
+            }
+            // Tiles of ten rows, and blocks whose rows fill several tiles.
+            for size in [8, 10, 17] {
+                let spec =
+                    BlockLayerSpec { outside: Activation::LeakyRelu { slope: 0.2 }, ..BlockLayerSpec::default() };
+                check_forward(&band(7, size, 1, spec), &mut rng);
+            }
+        }
+    }
+    InstructionSet::best().select();
+}
+
 /// A line of `clusters` slots that see `reach` neighbours on either side.
 fn band(clusters: usize, size: usize, reach: usize, spec: BlockLayerSpec) -> Sparse {
     let near = |k: usize| (k.saturating_sub(reach)..(k + reach + 1).min(clusters)).map(move |l| (k, l));
@@ -435,6 +464,7 @@ fn the_bits_do_not_depend_on_threads() {
         let batch = 300;
         let (x, p) = (to_f32(&random(&mut rng, batch * n_in)), to_f32(&random(&mut rng, len)));
         let dy = to_f32(&random(&mut rng, batch * n_out));
+        let _guard = INSTRUCTION_SET.lock().unwrap_or_else(|e| e.into_inner());
         let run = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| (network.forward(batch, &x, &p), network.backward(batch, &x, &p, &dy, true)))
