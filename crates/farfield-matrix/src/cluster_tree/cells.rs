@@ -85,10 +85,10 @@ impl ClusterTree {
             let mut sizes = Vec::new();
             for part in indices.chunk_by(|&i, &j| code(i) == code(j)) {
                 let mut child = cell.clone();
-                for k in 0..dim {
+                for (k, &middle) in center.iter().enumerate() {
                     let upper = code(part[0]) >> (dim - 1 - k) & 1 == 1;
                     let side = if upper { &mut child.low } else { &mut child.high };
-                    side[k] = center[k];
+                    side[k] = middle;
                 }
                 cells.push(child.clone());
                 queue.push_back(child);
