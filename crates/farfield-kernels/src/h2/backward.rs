@@ -15,7 +15,7 @@ use crate::scratch::Scratch;
 use crate::view::{Coefficients, Term, View};
 
 /// Panels whose part of a slot stays in the nearest cache while the gradients of a column are made.
-const GRADIENT_PANELS: usize = 12;
+const GRADIENT_PANELS: usize = 16;
 
 /// Where gradients by the input go.
 #[derive(Clone, Copy)]
