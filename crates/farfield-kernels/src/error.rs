@@ -58,6 +58,20 @@ pub enum LayoutError {
     /// Strides that put two entries of a result in one place.
     #[error("the strides of the result make entries overlap")]
     Overlap,
+    /// Slots, pairs or clusters of a block-sparse layer that do not fit each other.
+    #[error("{what}: {reason}")]
+    Pattern {
+        /// Which layer.
+        what: &'static str,
+        /// What does not fit.
+        reason: String,
+    },
+    /// A slope of a LeakyReLU that is not positive and finite.
+    #[error("the slope of a LeakyReLU is {slope}, it must be positive")]
+    Slope {
+        /// The slope.
+        slope: String,
+    },
 }
 
 /// `Ok` when a slice has the length that the shapes ask for.

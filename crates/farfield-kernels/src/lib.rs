@@ -5,6 +5,8 @@
 //! * [`Layer1d`], [`Layer2d`], [`Layer3d`]: the layers of Neural-HSS (eq. 1) with LeakyReLU, forward and backward; the
 //!   first two on [panels](PanelShape), the third on batch-major fields.
 //! * [`GridMap`]: the same matrix over channels at every point of a grid, and convolutions with `(2 r + 1)^d` kernels, forward and backward.
+//! * [`BlockSparseLayer`]: small dense blocks for the pairs of a pattern, with nonlinearities around or in them; [`H2Layer`]: the network layer on the template of an
+//!   H2-matrix that is made of them.
 //! * [`Radial`]: kernel functions of the distance of points, as blocks and as products.
 //! * [`adamw_step`], [`squared_error`], [`gelu`], [`rational`]: the optimiser's step, the loss and activations in one pass each.
 //!
@@ -33,6 +35,7 @@ mod dense;
 pub mod error;
 mod gelu;
 mod grid_map;
+mod h2;
 mod layer;
 mod layer_1d;
 mod layer_2d;
@@ -60,6 +63,10 @@ pub use dense::dense_product;
 pub use error::LayoutError;
 pub use gelu::gelu;
 pub use grid_map::{GridGradients, GridMap};
+pub use h2::{
+    Activation, BlockLayerSpec, BlockPattern, BlockSparseLayer, H2Cluster, H2Layer, H2Layout, H2Shape, H2Spec, Part,
+    PointOrder,
+};
 pub use layer::{Backward, Forward};
 pub use layer_1d::Layer1d;
 pub use layer_2d::Layer2d;

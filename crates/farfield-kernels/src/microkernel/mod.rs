@@ -10,19 +10,23 @@
 //! choosing the instruction set anew for each costs a 1D layer a tenth of its time.
 
 mod block_product;
+mod finish;
 mod loops;
 mod outer_product;
 
 use crate::simd::InstructionSet;
 use crate::view::{Term, View};
+pub(crate) use finish::tanh;
 pub(crate) use loops::AdamwConstants;
 pub(crate) use outer_product::outer_scratch_len;
 
-/// The kernels compiled for one instruction set. All are `unsafe` because that set must be there, the first three
+/// The kernels compiled for one instruction set. All are `unsafe` because that set must be there, the first four
 /// because they work on addresses; [`Kernels::current`] hands out a table that the machine can run.
 pub(crate) struct Kernels<T: 'static> {
     /// `(terms, rows, vectors, y, accumulate)`: `Y (+)= sum A X`.
     pub multiply: unsafe fn(&[Term<T>], usize, usize, View<T>, bool),
+    /// `(terms, rows, vectors, y, slope)`: `Y = leaky(sum A X)`.
+    pub multiply_leaky: unsafe fn(&[Term<T>], usize, usize, View<T>, T),
     /// `(x, y, rows, columns, vectors, c, row stride of c, accumulate, scratch)`: `C (+)= X Y^T`.
     pub outer: unsafe fn(View<T>, View<T>, usize, usize, usize, *mut T, usize, bool, &mut [T]),
     /// `(src, its stride, dst, its stride, rows, columns)`: `dst = src^T`.
@@ -51,6 +55,12 @@ macro_rules! table {
             unsafe fn multiply(terms: &[Term<$t>], rows: usize, vectors: usize, y: View<$t>, accumulate: bool) {
                 // SAFETY: the caller vouches for the arguments, the table for the instruction set.
                 unsafe { super::block_product::multiply::<S>(terms, rows, vectors, y, accumulate) }
+            }
+
+            $(#[target_feature(enable = $features)])?
+            unsafe fn multiply_leaky(terms: &[Term<$t>], rows: usize, vectors: usize, y: View<$t>, slope: $t) {
+                // SAFETY: as above.
+                unsafe { super::block_product::multiply_leaky::<S>(terms, rows, vectors, y, slope) }
             }
 
             $(#[target_feature(enable = $features)])?
@@ -102,6 +112,7 @@ macro_rules! table {
 
             pub(super) static TABLE: Kernels<$t> = Kernels {
                 multiply,
+                multiply_leaky,
                 outer,
                 transpose,
                 leaky,

@@ -142,16 +142,28 @@ avx512! {
 avx512! {
     f64, __m512d, _mm512_setzero_pd, _mm512_set1_pd, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_add_pd, _mm512_fmadd_pd,
 
+    /// Eight sums at once, twice: pairwise adds inside 128-bit lanes, then two rounds across them.
     #[inline(always)]
     unsafe fn totals(acc: &[__m512d; 16]) -> [f64; 16] {
-        // SAFETY: AVX-512F, see above.
+        let mut out = [0.0; 16];
+        // SAFETY: AVX-512F, see above; `out` holds two registers.
         unsafe {
-            let mut totals = [0.0; 16];
-            for (total, acc) in totals.iter_mut().zip(acc) {
-                *total = _mm512_reduce_add_pd(*acc);
+            for half in 0..2 {
+                let mut pairs = [_mm512_setzero_pd(); 4];
+                for i in 0..4 {
+                    let (a, b) = (acc[8 * half + 2 * i], acc[8 * half + 2 * i + 1]);
+                    pairs[i] = _mm512_add_pd(_mm512_unpacklo_pd(a, b), _mm512_unpackhi_pd(a, b));
+                }
+                let (a, b) = (pairs[0], pairs[1]);
+                let low = _mm512_add_pd(_mm512_shuffle_f64x2::<0x88>(a, b), _mm512_shuffle_f64x2::<0xdd>(a, b));
+                let (a, b) = (pairs[2], pairs[3]);
+                let high = _mm512_add_pd(_mm512_shuffle_f64x2::<0x88>(a, b), _mm512_shuffle_f64x2::<0xdd>(a, b));
+                let sums =
+                    _mm512_add_pd(_mm512_shuffle_f64x2::<0x88>(low, high), _mm512_shuffle_f64x2::<0xdd>(low, high));
+                _mm512_storeu_pd(out.as_mut_ptr().add(8 * half), sums);
             }
-            totals
         }
+        out
     }
 }
 

@@ -7,6 +7,7 @@
 //!
 //! Hackbusch, *Hierarchical Matrices* (2015), section 5.3.
 
+mod cells;
 mod geometric;
 mod given;
 
@@ -17,6 +18,7 @@ use crate::matrix::Matrix;
 use crate::points::{BoundingBox, Points};
 use crate::scalar::Scalar;
 
+pub use cells::Depth;
 pub use geometric::Splitting;
 pub use given::Nested;
 

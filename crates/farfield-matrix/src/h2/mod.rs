@@ -19,6 +19,8 @@
 //! [`HMatrix::to_h2`](crate::HMatrix::to_h2) and [`HMatrix::from_h2`](crate::HMatrix::from_h2) convert. An H2-matrix has no factorisation of its own: solve, and
 //! estimate condition numbers, with one of its H-matrix.
 //!
+//! [`H2Matrix::to_network`] and [`H2Matrix::from_network`] turn a matrix into the linear network of its [skeleton](crate::H2Skeleton) and back.
+//!
 //! Not for matrices without geometry, nor for small ones: below some thousand rows the dense product is faster.
 
 mod apply;
@@ -30,6 +32,7 @@ mod check;
 mod extract;
 mod form;
 mod multiply;
+mod network;
 mod recompress;
 mod skeleton;
 mod storage;

@@ -12,6 +12,8 @@ mod growth;
 mod h2;
 mod h2_arithmetic;
 mod h2_conversions;
+mod h2_network;
+mod h2_skeleton;
 mod hmatrix;
 mod hodlr;
 mod hss;
