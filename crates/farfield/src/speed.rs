@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use burn::tensor::{Device, Tensor, TensorData};
 use farfield_nn::loss::squared_error;
 use farfield_nn::model::Model;
-use farfield_nn::optimizer::{AdamW, ModelGradients, clip_factor};
+use farfield_nn::optimizer::{ModelGradients, Optimizer, clip_factor};
 use farfield_nn::{NnError, TrainConfig};
 
 /// How long is measured.
@@ -61,7 +61,7 @@ pub fn measure<M: Model>(
     let device = plain.clone().autodiff();
     let model = build(&device)?;
     let parameters = model.num_parameters();
-    let mut optimizer = AdamW::new(&model, train);
+    let mut optimizer = Optimizer::new(&model, train);
     let dtype = train.precision.dtype();
     let wave = |shape: &farfield_data::FieldShape, phase: f64| {
         let values: Vec<f64> = (0..batch * shape.len()).map(|i| (i as f64 * 0.37 + phase).sin()).collect();

@@ -83,7 +83,7 @@ pub fn train(dir: &Path, config: &RunConfig, sets: &Sets, stop: &AtomicBool, qui
 /// Batches whose gradient a training takes: one a step of AdamW, all of the set an iteration of L-BFGS (whose line search seldom needs more than one
 /// evaluation).
 pub fn batches(train: &TrainConfig, samples: usize) -> u64 {
-    train.adamw_steps(samples) + train.lbfgs_iterations() * train.steps_per_epoch(samples)
+    train.first_order_steps(samples) + train.lbfgs_iterations() * train.steps_per_epoch(samples)
 }
 
 /// Seconds that a batch takes here and at this moment.
