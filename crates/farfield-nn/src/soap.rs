@@ -153,6 +153,51 @@ mod tests {
         }
     }
 
+    /// `H diag(d) H` with the reflection `H` of a vector.
+    fn reflected(d: &[f64], phase: f64) -> Vec<f64> {
+        let n = d.len();
+        let v: Vec<f64> = (0..n).map(|i| (i as f64 + phase).cos()).collect();
+        let norm: f64 = v.iter().map(|v| v * v).sum();
+        let h = |i: usize, j: usize| f64::from(u8::from(i == j)) - 2.0 * v[i] * v[j] / norm;
+        (0..n * n).map(|k| (0..n).map(|l| h(k / n, l) * d[l] * h(l, k % n)).sum()).collect()
+    }
+
+    /// `f(W) = tr((W - W_0)^T A (W - W_0) B) / 2`, with the Hessian `A x B` of condition `10^8`, which is no axis' own. A gradient that is known exactly and a
+    /// learning rate that goes to zero.
+    #[test]
+    fn a_quadratic_whose_hessian_is_a_kronecker_product() {
+        let (m, n, steps) = (12, 7, 1500u64);
+        let spectrum =
+            |n: usize| -> Vec<f64> { (0..n).map(|i| 10f64.powf(-4.0 * i as f64 / (n - 1) as f64)).collect() };
+        let (a, b) = (reflected(&spectrum(m), 0.5), reflected(&spectrum(n), 0.9));
+        let target: Vec<f64> = (0..m * n).map(|k| (k as f64 * 1.7).sin()).collect();
+        let gradient = |w: &[f64]| -> Vec<f64> {
+            let e: Vec<f64> = w.iter().zip(&target).map(|(w, t)| w - t).collect();
+            let left: Vec<f64> =
+                (0..m * n).map(|k| (0..m).map(|l| a[k / n * m + l] * e[l * n + k % n]).sum()).collect();
+            (0..m * n).map(|k| (0..n).map(|l| left[k / n * n + l] * b[l * n + k % n]).sum()).collect()
+        };
+        let error = |w: &[f64]| w.iter().zip(&target).map(|(w, t)| (w - t).abs()).fold(0.0, f64::max);
+        let rate = |step: u64| 0.05 * (1.0 - (step as f64 - 1.0) / steps as f64).powi(2);
+
+        let mut blocks = SoapBlocks::<f64>::new(&[Block { offset: 0, rows: m, cols: n }], 64).unwrap();
+        let (mut w, mut first, mut second) = (vec![0.0; m * n], vec![0.0; m * n], vec![0.0; m * n]);
+        let (mut plain, mut plain_first, mut plain_second) = (w.clone(), first.clone(), second.clone());
+        for step in 1..=steps {
+            let (learning_rate, beta1, beta2, epsilon, weight_decay) = (rate(step), 0.9, 0.95, 1e-12, 0.0);
+            let hyper = Soap { learning_rate, beta1, beta2, factor_beta: 0.95, epsilon, weight_decay };
+            let moments = Moments { first: &mut first, second: &mut second };
+            let g = gradient(&w);
+            blocks.step((&hyper, 10), step, 1.0, &mut w, &g, moments).unwrap();
+            let hyper = farfield_kernels::AdamW { learning_rate, beta1, beta2, epsilon, weight_decay };
+            let g = gradient(&plain);
+            let (first, second) = (&mut plain_first, &mut plain_second);
+            farfield_kernels::adamw_step(&hyper, step, 1.0, &mut plain, &g, first, second).unwrap();
+        }
+        let (soap, adamw) = (error(&w), error(&plain));
+        assert!(soap < 1e-3 && adamw > 0.1, "SOAP {soap:e}, AdamW {adamw:e}");
+    }
+
     #[test]
     fn blocks_come_from_the_shape() {
         use crate::rivals::{DeepOnet, DeepOnetConfig};

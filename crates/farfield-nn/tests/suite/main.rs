@@ -7,5 +7,6 @@ mod masks_and_rollouts;
 mod model;
 mod model_file;
 mod rivals;
+mod soap;
 mod training;
 mod unroll;
