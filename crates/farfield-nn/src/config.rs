@@ -219,6 +219,8 @@ pub enum OptimizerKind {
     Adamw,
     /// [SOAP](farfield_kernels::Soap): AdamW in the eigenbases of a preconditioner of every block, on mini-batches, followed by a polish likewise. CPU only.
     Soap,
+    /// SOAP for models of HSS layers on the processor, AdamW elsewhere: the trainer chooses, and says so ([`Trainer::choice`](crate::Trainer::choice)).
+    Auto,
     /// [L-BFGS](crate::lbfgs) on the whole training set: an iteration is a step and an epoch.
     Lbfgs,
 }
@@ -308,7 +310,7 @@ impl DeviceKind {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainConfig {
-    /// `"adamw"` (default), `"soap"` or `"lbfgs"`.
+    /// `"adamw"` (default), `"soap"`, `"lbfgs"` or `"auto"`.
     pub optimizer: OptimizerKind,
     /// L-BFGS iterations on the whole training set after the steps of AdamW or SOAP. Default 0.
     #[serde(deserialize_with = "field::polish")]
@@ -316,9 +318,9 @@ pub struct TrainConfig {
     /// Pairs that L-BFGS keeps; each takes 16 bytes a parameter. Default 50.
     #[serde(deserialize_with = "field::lbfgs_history")]
     pub lbfgs_history: usize,
-    /// Peak learning rate of SOAP, in the place of `learning_rate`, which belongs to AdamW. Default 1e-2.
+    /// Peak learning rate of SOAP. Default 1e-2. `learning_rate` stays that of vectors, such as slopes and biases, which take the steps of AdamW.
     pub soap_learning_rate: f64,
-    /// SOAP's learning rate at the end of the cosine. Default 1e-5.
+    /// SOAP's learning rate at the end of the cosine. Default 1e-6.
     pub soap_minimum_learning_rate: f64,
     /// SOAP's decay of the first moment. Default 0.95.
     pub soap_beta1: f64,
@@ -393,7 +395,7 @@ impl Default for TrainConfig {
             polish: 0,
             lbfgs_history: 50,
             soap_learning_rate: 1e-2,
-            soap_minimum_learning_rate: 1e-5,
+            soap_minimum_learning_rate: 1e-6,
             soap_beta1: 0.95,
             soap_beta2: 0.95,
             soap_frequency: 10,
@@ -536,7 +538,7 @@ impl TrainConfig {
     /// Number of steps of AdamW or SOAP for a training set of `samples`.
     pub fn first_order_steps(&self, samples: usize) -> u64 {
         match self.optimizer {
-            OptimizerKind::Adamw | OptimizerKind::Soap => {
+            OptimizerKind::Adamw | OptimizerKind::Soap | OptimizerKind::Auto => {
                 self.steps.unwrap_or(self.epochs as u64 * self.steps_per_epoch(samples))
             }
             OptimizerKind::Lbfgs => 0,
@@ -546,7 +548,7 @@ impl TrainConfig {
     /// Number of iterations of L-BFGS.
     pub fn lbfgs_iterations(&self) -> u64 {
         match self.optimizer {
-            OptimizerKind::Adamw | OptimizerKind::Soap => self.polish as u64,
+            OptimizerKind::Adamw | OptimizerKind::Soap | OptimizerKind::Auto => self.polish as u64,
             OptimizerKind::Lbfgs => self.steps.unwrap_or(self.epochs as u64),
         }
     }

@@ -47,6 +47,7 @@
 
 pub mod activation;
 pub mod any_model;
+mod auto_optimizer;
 pub mod baselines;
 pub mod block_least_squares;
 pub mod checkpoint;

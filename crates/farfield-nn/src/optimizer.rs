@@ -4,7 +4,7 @@
 //! On the CPU every parameter is updated in place, in one pass over its memory, and the norm of the
 //! gradient is accumulated in double precision. On other devices both are ordinary tensor operations. Two
 //! moments are kept a parameter, in the parameter's own type. Weight decay does not act on slopes. With SOAP, vectors (slopes, biases) take the steps of
-//! AdamW with SOAP's hyper-parameters.
+//! AdamW, with its own decays and its own peak learning rate at the same point of the schedule: at SOAP's rates slopes wander off.
 
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
@@ -26,11 +26,21 @@ const CHUNK: usize = 1 << 14;
 #[derive(Debug)]
 pub struct Optimizer {
     hyper: farfield_kernels::AdamW,
+    /// With SOAP, the steps of blocks; those of vectors are AdamW's.
+    soap: Option<SoapSchedule>,
     weight_decay: f64,
-    /// Steps between refreshes of SOAP's eigenbases.
-    frequency: u64,
     step: u64,
     slots: Vec<Slot>,
+}
+
+/// How blocks are stepped.
+#[derive(Clone, Copy, Debug)]
+struct SoapSchedule {
+    hyper: Soap,
+    /// Steps between refreshes of the eigenbases.
+    frequency: u64,
+    /// AdamW's learning rate over SOAP's.
+    share: f64,
 }
 
 /// State of one parameter.
@@ -202,20 +212,30 @@ impl Optimizer {
                 self.slots.push(Slot { name, shape, decayed, moments });
             }
         }
-        let soap = config.optimizer == OptimizerKind::Soap;
+        let soap = (config.optimizer == OptimizerKind::Soap).then(|| SoapSchedule {
+            hyper: Soap {
+                learning_rate: config.soap_learning_rate,
+                beta1: config.soap_beta1,
+                beta2: config.soap_beta2,
+                factor_beta: config.soap_beta2,
+                epsilon: config.epsilon,
+                weight_decay: 0.0,
+            },
+            frequency: config.soap_frequency as u64,
+            share: config.learning_rate / config.soap_learning_rate,
+        });
         let names = parameters::names(model).into_iter();
-        let mut visitor = Slots { names, model, soap: soap.then_some(config.soap_max_dimension), slots: Vec::new() };
+        let max_dimension = soap.map(|_| config.soap_max_dimension);
+        let mut visitor = Slots { names, model, soap: max_dimension, slots: Vec::new() };
         model.visit(&mut visitor);
-        let (beta1, beta2) = if soap { (config.soap_beta1, config.soap_beta2) } else { (config.beta1, config.beta2) };
         let hyper = farfield_kernels::AdamW {
-            learning_rate: config.peak_learning_rate(),
-            beta1,
-            beta2,
+            learning_rate: config.learning_rate,
+            beta1: config.beta1,
+            beta2: config.beta2,
             epsilon: config.epsilon,
             weight_decay: 0.0,
         };
-        let frequency = config.soap_frequency as u64;
-        Self { hyper, weight_decay: config.weight_decay, frequency, step: 0, slots: visitor.slots }
+        Self { hyper, soap, weight_decay: config.weight_decay, step: 0, slots: visitor.slots }
     }
 
     /// Steps taken so far.
@@ -234,8 +254,12 @@ impl Optimizer {
         assert_eq!(gradients.0.len(), self.slots.len(), "gradients of another model");
         self.step += 1;
         self.hyper.learning_rate = learning_rate;
+        if let Some(soap) = &mut self.soap {
+            soap.hyper.learning_rate = learning_rate;
+            self.hyper.learning_rate *= soap.share;
+        }
         let slots = self.slots.iter_mut().zip(gradients.0);
-        let step = CpuStep { hyper: self.hyper, frequency: self.frequency, step: self.step, scale };
+        let step = CpuStep { hyper: self.hyper, soap: self.soap, step: self.step, scale };
         let mut mapper = Update { step, weight_decay: self.weight_decay, slots };
         model.map(&mut mapper)
     }
@@ -331,7 +355,7 @@ impl Optimizer {
 #[derive(Clone, Copy)]
 struct CpuStep {
     hyper: farfield_kernels::AdamW,
-    frequency: u64,
+    soap: Option<SoapSchedule>,
     step: u64,
     scale: f64,
 }
@@ -349,7 +373,9 @@ impl<'a, I: Iterator<Item = (&'a mut Slot, Option<Gradient>)>> ModuleMapper for 
             return param;
         };
         let mut step = self.step;
-        step.hyper.weight_decay = if slot.decayed { self.weight_decay } else { 0.0 };
+        let weight_decay = if slot.decayed { self.weight_decay } else { 0.0 };
+        step.hyper.weight_decay = weight_decay;
+        step.soap.iter_mut().for_each(|soap| soap.hyper.weight_decay = weight_decay);
         // Nothing but `value` holds the tensor from here on, so its storage is not shared.
         let (id, value, mapper) = param.consume();
         let value = value.without_autodiff();
@@ -377,14 +403,12 @@ impl CpuStep {
         let mut value = contiguous(value);
         let (parameters, gradient) = (values_mut(&mut value), values(gradient));
         let OnCpu { first, second, blocks } = state;
-        let Self { hyper, frequency, step, scale } = *self;
-        match blocks {
-            None => adamw_step(&hyper, step, scale, parameters, gradient, first, second),
-            Some(blocks) => {
-                let farfield_kernels::AdamW { learning_rate, beta1, beta2, epsilon, weight_decay } = hyper;
-                let hyper = Soap { learning_rate, beta1, beta2, factor_beta: beta2, epsilon, weight_decay };
+        let Self { hyper, soap, step, scale } = *self;
+        match (blocks, soap) {
+            (Some(blocks), Some(SoapSchedule { hyper, frequency, .. })) => {
                 blocks.step((&hyper, frequency), step, scale, parameters, gradient, soap::Moments { first, second })
             }
+            _ => adamw_step(&hyper, step, scale, parameters, gradient, first, second),
         }
         .expect("a gradient and its moments have the size of the parameter");
         Tensor::from_primitive::<Flex>(value)
@@ -435,7 +459,7 @@ mod tests {
         for step in 1..5 {
             let g: Vec<f64> = (0..4).map(|i| ((i + 3 * step) as f64).sin()).collect();
             let flex = tensor(&g, DType::F64).try_into_primitive::<Flex>().unwrap();
-            fused = CpuStep { hyper, frequency: 1, step: step as u64, scale: 0.5 }.take(fused, &flex, &mut state);
+            fused = CpuStep { hyper, soap: None, step: step as u64, scale: 0.5 }.take(fused, &flex, &mut state);
             let g = tensor(&g, DType::F64).reshape([4]).mul_scalar(0.5);
             plain = on_device(plain, g, &mut mt, &mut vt, &hyper, step as u64);
             let difference = (fused.clone() - plain.clone()).abs().max().into_scalar::<f64>();
@@ -451,7 +475,7 @@ mod tests {
         let gradient = tensor(&[1.0, 1.0], DType::F32).try_into_primitive::<Flex>().unwrap();
         let before = tensor(&[1.0, 2.0], DType::F32);
         let at = address(&before);
-        let step = CpuStep { hyper, frequency: 1, step: 1, scale: 1.0 };
+        let step = CpuStep { hyper, soap: None, step: 1, scale: 1.0 };
         let after = step.take(before, &gradient, &mut OnCpu::<f32>::new(2, None));
         assert_eq!(address(&after), at);
         for (value, expected) in after.into_data().iter::<f32>().zip([0.9, 1.9]) {

@@ -17,6 +17,7 @@ use burn::tensor::Tensor;
 use farfield_data::{Batches, Normalizer, Side, replace_file};
 use serde::{Deserialize, Serialize};
 
+use crate::auto_optimizer;
 use crate::checkpoint::{Checkpoint, Identity, Position, checkpoint_file};
 use crate::config::TrainConfig;
 use crate::error::NnError;
@@ -89,6 +90,8 @@ pub struct Trainer<M: Model> {
     /// Always there, except inside an optimiser step.
     model: Option<M>,
     config: TrainConfig,
+    /// What `"auto"` stands for and why.
+    choice: Option<String>,
     normalizers: Normalizers,
     optimizer: Optimizer,
     /// There once the iterations of L-BFGS have begun.
@@ -120,10 +123,12 @@ impl<M: Model> Trainer<M> {
             let got = format!("{:?} in \"{}\"", other.data.dtype(), other.name);
             return Err(NnError::shape("float type of the model", got, format!("{dtype:?}")));
         }
+        let (config, choice) = auto_optimizer::resolve(config, &model);
         let optimizer = Optimizer::new(&model, &config);
         Ok(Self {
             model: Some(model),
             config,
+            choice,
             normalizers,
             optimizer,
             lbfgs: None,
@@ -190,6 +195,16 @@ impl<M: Model> Trainer<M> {
     /// The scalings.
     pub fn normalizers(&self) -> &Normalizers {
         &self.normalizers
+    }
+
+    /// The configuration, with `train.optimizer = "auto"` replaced by what was chosen.
+    pub fn config(&self) -> &TrainConfig {
+        &self.config
+    }
+
+    /// What `train.optimizer = "auto"` chose and why, as a part of a sentence; `None` if the configuration names a method.
+    pub fn choice(&self) -> Option<&str> {
+        self.choice.as_deref()
     }
 
     /// Where the run stands.

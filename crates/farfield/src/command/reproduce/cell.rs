@@ -91,7 +91,10 @@ pub fn seconds_per_batch(config: &RunConfig, sets: &Sets) -> Result<f64> {
     let network = build_model(config, &config.model, sets)?;
     let normalizers = fit_normalizers(&config.train, sets.train.samples())?;
     let mut train = config.train.clone();
-    (train.optimizer, train.steps, train.polish) = (OptimizerKind::Adamw, Some(u64::MAX / 2), 0);
+    (train.steps, train.polish) = (Some(u64::MAX / 2), 0);
+    if train.optimizer == OptimizerKind::Lbfgs {
+        train.optimizer = OptimizerKind::Adamw;
+    }
     train.early_stopping = None;
     let mut trainer = Trainer::new(network, normalizers, train)?;
     let stop = AtomicBool::new(false);
