@@ -8,7 +8,7 @@
 use crate::scalar::Scalar;
 use crate::simd::{VectorMath, VectorTask, dispatch};
 
-/// Replaces `a` (`n` rows of `stride` numbers, `stride` the next multiple of the lanes, zero from column `n` on) by its factor `Q`.
+/// Replaces `a` (`n` rows of `stride` numbers, `stride` a multiple of the lanes, zero from column `n` on) by its factor `Q`.
 /// `work` has the size of `a`, with any contents.
 ///
 /// # Panics
@@ -55,7 +55,7 @@ impl<T: Scalar> VectorTask<T> for Orthogonalise<'_, T> {
             let scale = T::from_f64(scale);
             v[j + 1..].iter_mut().for_each(|v| *v *= scale);
             // SAFETY: rows j..n and vectors up to the stride are in bounds.
-            unsafe { reflect::<S>(a.as_mut_ptr(), stride, &reflectors[j * stride..j * stride + n], j, j / T::LANES) };
+            unsafe { reflect::<S>(a.as_mut_ptr(), stride, &reflectors[j * stride..j * stride + n], j) };
         }
         a[..n * stride].fill(T::ZERO);
         for i in 0..n {
@@ -63,20 +63,20 @@ impl<T: Scalar> VectorTask<T> for Orthogonalise<'_, T> {
         }
         for j in (0..n.saturating_sub(1)).rev() {
             // SAFETY: as above.
-            unsafe { reflect::<S>(a.as_mut_ptr(), stride, &reflectors[j * stride..j * stride + n], j, j / T::LANES) };
+            unsafe { reflect::<S>(a.as_mut_ptr(), stride, &reflectors[j * stride..j * stride + n], j) };
         }
     }
 }
 
-/// `A -= v (v^T A)` in the rows from `from` on, in the vectors of columns from `vector` on.
+/// `A -= v (v^T A)` in the rows from `from` on, in the vectors of columns that hold column `from` and those behind it.
 ///
 /// # Safety
 /// `a` has `v.len()` rows of `stride` numbers, a multiple of the lanes; the instruction set of `S` is there.
 #[inline(always)]
-unsafe fn reflect<S: VectorMath>(a: *mut S::T, stride: usize, v: &[S::T], from: usize, vector: usize) {
-    let vectors = stride / S::T::LANES;
-    let mut at = vector;
-    // SAFETY: the strips cover the vectors up to the stride.
+unsafe fn reflect<S: VectorMath>(a: *mut S::T, stride: usize, v: &[S::T], from: usize) {
+    let vectors = v.len().div_ceil(S::T::LANES);
+    let mut at = from / S::T::LANES;
+    // SAFETY: the strips cover the vectors up to the size of the matrix.
     unsafe {
         while at + 4 <= vectors {
             strip::<S, 4>(a, stride, v, from, at);

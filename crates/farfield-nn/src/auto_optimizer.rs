@@ -2,7 +2,8 @@
 //!
 //! SOAP where its preconditioner is made for the model, that is where most parameters are blocks of HSS layers, and where it costs little beside the gradient:
 //! a step takes `2.5 m n (m + n)` multiply-adds a block, a gradient at least 3 a parameter and sample. AdamW elsewhere: on other devices, for models whose rates were
-//! chosen for AdamW, and for large dense blocks at small batches. The choice depends on model and configuration alone, so that a run that is continued makes it again.
+//! chosen for AdamW, and for large dense blocks at small batches. A model with one activation is linear but for one slope: there SOAP takes three times its usual
+//! learning rate, for the slope too, which then keeps up with the blocks; in deeper models the slopes of such a run wander off. The choice depends on model and configuration alone, so that a run that is continued makes it again.
 
 use burn::module::{ModuleVisitor, Param};
 use burn::tensor::Tensor;
@@ -12,6 +13,8 @@ use crate::config::{DeviceKind, OptimizerKind, TrainConfig};
 use crate::model::Model;
 use crate::parameters;
 
+/// Learning rate of models with one activation, which are linear but for one number.
+const ONE_LAYER: f64 = 3e-2;
 /// Multiply-adds of a step that take a millisecond or less, whatever the gradient costs.
 const SMALL: f64 = 3e7;
 
@@ -20,8 +23,14 @@ pub(crate) fn resolve<M: Model>(mut config: TrainConfig, model: &M) -> (TrainCon
     if config.optimizer != OptimizerKind::Auto {
         return (config, None);
     }
-    let (kind, reason) = choose(&config, model);
+    let (kind, mut reason) = choose(&config, model);
     config.optimizer = kind;
+    if kind == OptimizerKind::Soap && model.slope_parameters().len() == 1 {
+        let (rate, beta) = (ONE_LAYER, config.soap_beta2);
+        (config.soap_learning_rate, config.learning_rate) = (rate, rate);
+        (config.beta1, config.beta2) = (beta, beta);
+        reason += &format!("; with one activation, at the learning rate {rate} for blocks and slope");
+    }
     (config, Some(reason))
 }
 
@@ -106,6 +115,12 @@ mod tests {
         // One dense matrix of 256 x 256 a layer: six times the work of the gradient of four samples.
         let dense = AnyModelConfig::NeuralHss(ModelConfig { levels: 0, ..ModelConfig::default() });
         assert_eq!(auto(TrainConfig { batch_size: 4, ..base() }, &dense), OptimizerKind::Adamw);
+
+        let one = AnyModelConfig::NeuralHss(ModelConfig { depth: 1, ..ModelConfig::default() });
+        let model = one.build(&shape, &shape, 1, &Device::flex(), DType::F32).unwrap();
+        let (config, _) = resolve(TrainConfig { optimizer: OptimizerKind::Auto, ..base() }, &model);
+        assert_eq!((config.soap_learning_rate, config.learning_rate, config.beta2), (ONE_LAYER, ONE_LAYER, 0.95));
+        config.validate().unwrap();
 
         let model = hss.build(&shape, &shape, 1, &Device::flex(), DType::F32).unwrap();
         let (config, reason) = resolve(TrainConfig::default(), &model);

@@ -15,7 +15,7 @@
 //! one step of the power iteration with QR for the new eigenbases, and brings `M`, `L` and `R` into them.
 //!
 //! Cost of a step of an `m x n` block: `2.5 m n (m + n)` multiply-adds, of a refresh about `6 (m^3 + n^3) + m n (m + n)`. Memory beside the parameters:
-//! `2 m n` for the moments and `2 m^2 + 3 n^2`. A side longer than the largest dimension of the plan keeps the identity as its basis; with neither
+//! `2 m n` for the moments and `2 m^2 + 3 n^2` with `m <= n`. A side longer than the largest dimension of the plan keeps the identity as its basis; with neither
 //! side this is AdamW. Not worth it for vectors, and for matrices of thousands of rows and columns.
 
 mod refresh;
@@ -102,6 +102,13 @@ struct Place {
     basis: usize,
 }
 
+/// Distance between the rows of arrays with `n` columns: whole vectors, and an odd number of them where rows are long, so that the rows of a strip do not fall
+/// on the same few sets of the cache.
+fn row_stride<T: Scalar>(n: usize) -> usize {
+    let vectors = n.div_ceil(T::LANES);
+    (if vectors >= 4 { vectors | 1 } else { vectors }) * T::LANES
+}
+
 impl Part {
     /// Multiply-adds of a step.
     fn cost(&self) -> usize {
@@ -145,7 +152,7 @@ impl SoapPlan {
             let mut place = |size: usize, copies: usize| {
                 (2..=max_dimension).contains(&size).then(|| {
                     let place = Place { factor: factors, basis: bases };
-                    let square = size * size.next_multiple_of(T::LANES);
+                    let square = size * row_stride::<T>(size);
                     factors += square;
                     bases += copies * square;
                     place
@@ -260,7 +267,7 @@ impl SoapPlan {
         check_len("the eigenvalues", values.len(), n)?;
         check_len("the eigenvectors", vectors.len(), n * n)?;
         let Some(Place { factor, basis }) = place else { return Ok(()) };
-        let stride = n.next_multiple_of(self.lanes);
+        let stride = row_stride::<T>(n);
         for (j, (value, vector)) in values.iter().zip(vectors.chunks_exact(n)).enumerate() {
             state.factors[factor + j * (stride + 1)] = T::from_f64(*value);
             for (i, &v) in vector.iter().enumerate() {

@@ -4,7 +4,7 @@
 //! the diagonal of `B` first, largest first, and the second moments with them; `T = Q_new^T Q` brings `B` to `T B T^T`, and the first moments likewise.
 
 use super::step::{Left, product};
-use super::{Part, Place, SoapPlan, SoapState};
+use super::{Part, Place, SoapPlan, SoapState, row_stride};
 use crate::error::LayoutError;
 use crate::householder::orthogonal_factor;
 use crate::parallel::{Shared, for_each};
@@ -35,13 +35,9 @@ pub fn soap_refresh<T: Scalar>(plan: &SoapPlan, state: &mut SoapState<'_, T>) ->
     Ok(())
 }
 
-fn padded<T: Scalar>(n: usize) -> usize {
-    n.next_multiple_of(T::LANES)
-}
-
 fn scratch_len<T: Scalar>(part: &Part) -> usize {
-    let square = |side: Option<Place>, n: usize| side.map_or(0, |_| n * padded::<T>(n));
-    3 * square(part.left, part.p).max(square(part.right, part.q)) + 2 * part.p * padded::<T>(part.q)
+    let square = |side: Option<Place>, n: usize| side.map_or(0, |_| n * row_stride::<T>(n));
+    3 * square(part.left, part.p).max(square(part.right, part.q)) + 2 * part.p * row_stride::<T>(part.q)
 }
 
 struct Arrays<T> {
@@ -61,7 +57,7 @@ impl<T: Scalar> Arrays<T> {
         if left.is_none() && right.is_none() {
             return;
         }
-        let (wide, tall) = (padded::<T>(q), padded::<T>(p));
+        let (wide, tall) = (row_stride::<T>(q), row_stride::<T>(p));
         // SAFETY: the part's own entries.
         let (first, second) = unsafe { (self.first.slice(offset, p * q), self.second.slice(offset, p * q)) };
         let (moment, rest) = scratch.split_at_mut(p * wide);
@@ -76,7 +72,7 @@ impl<T: Scalar> Arrays<T> {
                 row[..q].copy_from_slice(m);
                 row[q..].fill(T::ZERO);
             }
-            product((p, p, wide), Left::rows(change, tall), moment, turned);
+            product((p, p, q), Left::rows(change, tall), moment, turned);
             for (m, row) in first.chunks_exact_mut(q).zip(turned.chunks_exact(wide)) {
                 m.copy_from_slice(&row[..q]);
             }
@@ -98,7 +94,7 @@ impl<T: Scalar> Arrays<T> {
             let (change, rest) = change.split_at_mut(q * wide);
             let flipped = &mut rest[..q * wide];
             turn(change, flipped, q, wide);
-            product((p, q, wide), Left::rows(first, q), flipped, moment);
+            product((p, q, q), Left::rows(first, q), flipped, moment);
             for (m, row) in first.chunks_exact_mut(q).zip(moment.chunks_exact(wide)) {
                 m.copy_from_slice(&row[..q]);
             }
@@ -143,7 +139,7 @@ impl<T: Scalar> Side<'_, T> {
             let (image, rest) = scratch.split_at_mut(square);
             let (work, rest) = rest.split_at_mut(square);
             // Q B, its columns sorted.
-            product((n, n, stride), Left::rows(basis, stride), average, image);
+            product((n, n, n), Left::rows(basis, stride), average, image);
             if let Some(order) = &order {
                 for row in image.chunks_exact_mut(stride) {
                     work[..n].copy_from_slice(&row[..n]);
@@ -153,11 +149,11 @@ impl<T: Scalar> Side<'_, T> {
             orthogonal_factor(image, n, stride, work);
             // T = Q_new^T Q, then B = T B T^T.
             let change = &mut rest[..square];
-            product((n, n, stride), Left::columns(image, stride), basis, change);
+            product((n, n, n), Left::columns(image, stride), basis, change);
             basis.copy_from_slice(image);
-            product((n, n, stride), Left::rows(change, stride), average, image);
+            product((n, n, n), Left::rows(change, stride), average, image);
             turn(change, work, n, stride);
-            product((n, n, stride), Left::rows(image, stride), work, average);
+            product((n, n, n), Left::rows(image, stride), work, average);
             image.copy_from_slice(change);
         }
         (order, scratch)

@@ -1,6 +1,6 @@
 //! A step of [`SOAP`](super): every block in one go, its arrays in cache.
 
-use super::{Part, Soap, SoapPlan, SoapState};
+use super::{Part, Soap, SoapPlan, SoapState, row_stride};
 use crate::error::{LayoutError, check_len};
 use crate::parallel::{Shared, for_each};
 use crate::scalar::Scalar;
@@ -58,12 +58,8 @@ pub fn soap_step<T: Scalar>(
     Ok(())
 }
 
-fn padded<T: Scalar>(n: usize) -> usize {
-    n.next_multiple_of(T::LANES)
-}
-
 fn scratch_len<T: Scalar>(part: &Part) -> usize {
-    2 * part.p * padded::<T>(part.q) + part.q * padded::<T>(part.p)
+    2 * part.p * row_stride::<T>(part.q) + part.q * row_stride::<T>(part.p)
 }
 
 struct BlockStep<'a, T> {
@@ -98,7 +94,7 @@ impl<T: Scalar> BlockStep<'_, T> {
     /// The part is inside all arrays and nobody else touches its places.
     unsafe fn run(&self, part: &Part, scratch: &mut [T]) {
         let &Part { offset, p, q, transposed, left, right } = part;
-        let (wide, tall) = (padded::<T>(q), padded::<T>(p));
+        let (wide, tall) = (row_stride::<T>(q), row_stride::<T>(p));
         let (a, rest) = scratch.split_at_mut(p * wide);
         let (b, rest) = rest.split_at_mut(p * wide);
         let turned = &mut rest[..q * tall];
@@ -111,12 +107,12 @@ impl<T: Scalar> BlockStep<'_, T> {
         let (mut now, mut next) = (a, b);
         if let Some(place) = right {
             let basis = &self.bases[place.basis..];
-            product((p, q, wide), Left::rows(now, wide), basis, next);
+            product((p, q, q), Left::rows(now, wide), basis, next);
             std::mem::swap(&mut now, &mut next);
         }
         if let Some(place) = left {
             let basis = &self.bases[place.basis..];
-            product((p, p, wide), Left::columns(basis, tall), now, next);
+            product((p, p, q), Left::columns(basis, tall), now, next);
             std::mem::swap(&mut now, &mut next);
         }
         if let Some(place) = left {
@@ -130,25 +126,25 @@ impl<T: Scalar> BlockStep<'_, T> {
             // SAFETY: the part's own average.
             let average = unsafe { self.factors.slice(place.factor, p * tall) };
             let rows = Left::rows(now, wide);
-            add_gram((p, q, tall), rows, turned, average, self.factor_beta);
+            add_gram((p, q), rows, turned, average, self.factor_beta);
         }
         if let Some(place) = right {
             // SAFETY: as above.
             let average = unsafe { self.factors.slice(place.factor, q * wide) };
             let rows = Left::columns(now, wide);
-            add_gram((q, p, wide), rows, now, average, self.factor_beta);
+            add_gram((q, p), rows, now, average, self.factor_beta);
         }
         let moments = Moments { constants: self.adam, gradient: now, wide, first, second, columns: q };
         // SAFETY: slices of the sizes that the loops ask for.
         unsafe { dispatch(moments) };
         if let Some(place) = left {
             let basis = &self.bases[place.basis..];
-            product((p, p, wide), Left::rows(basis, tall), now, next);
+            product((p, p, q), Left::rows(basis, tall), now, next);
             std::mem::swap(&mut now, &mut next);
         }
         if let Some(place) = right {
             let basis = &self.bases[place.basis + q * wide..];
-            product((p, q, wide), Left::rows(now, wide), basis, next);
+            product((p, q, q), Left::rows(now, wide), basis, next);
             std::mem::swap(&mut now, &mut next);
         }
         if transposed {
@@ -204,27 +200,29 @@ impl<'a, T: Scalar> Left<'a, T> {
     }
 }
 
-/// `Y = A X`: `A` is `rows x inner`, the rows of `X` and `Y` have `stride` numbers, whole vectors.
-pub(super) fn product<T: Scalar>((rows, inner, stride): (usize, usize, usize), a: Left<'_, T>, x: &[T], y: &mut [T]) {
+/// `Y = A X`: `A` is `rows x inner`, `X` has `columns`; its rows and those of `Y` are [`row_stride`] numbers apart.
+pub(super) fn product<T: Scalar>((rows, inner, columns): (usize, usize, usize), a: Left<'_, T>, x: &[T], y: &mut [T]) {
+    let (stride, vectors) = (row_stride::<T>(columns), columns.div_ceil(T::LANES));
     assert!(x.len() >= inner * stride && y.len() >= rows * stride);
     let view = |p: *mut T| View::new(p, stride, T::LANES);
     let term = Term { inner, a: a.coefficients(0, rows, inner), x: view(x.as_ptr().cast_mut()) };
     // SAFETY: all entries are in bounds by the assertions; `y` is nobody else's.
-    unsafe { (T::kernels().multiply)(&[term], rows, stride / T::LANES, view(y.as_mut_ptr()), false) }
+    unsafe { (T::kernels().multiply)(&[term], rows, vectors, view(y.as_mut_ptr()), false) }
 }
 
-/// `C = beta C + A X` for a symmetric result, in the vectors that touch its upper triangle.
-fn add_gram<T: Scalar>((rows, inner, stride): (usize, usize, usize), a: Left<'_, T>, x: &[T], c: &mut [T], beta: T) {
+/// `C = beta C + A X` for a symmetric result of `rows` rows, in the vectors that touch its upper triangle.
+fn add_gram<T: Scalar>((rows, inner): (usize, usize), a: Left<'_, T>, x: &[T], c: &mut [T], beta: T) {
+    let (stride, columns) = (row_stride::<T>(rows), rows.next_multiple_of(T::LANES));
     assert!(x.len() >= inner * stride && c.len() >= rows * stride);
     for start in (0..rows).step_by(T::LANES) {
         let band = T::LANES.min(rows - start);
         for row in c[start * stride..(start + band) * stride].chunks_exact_mut(stride) {
-            row[start..].iter_mut().for_each(|v| *v *= beta);
+            row[start..columns].iter_mut().for_each(|v| *v *= beta);
         }
         let view = |p: *mut T| View::new(p.wrapping_add(start), stride, T::LANES);
         let term = Term { inner, a: a.coefficients(start, band, inner), x: view(x.as_ptr().cast_mut()) };
         let to = view(c[start * stride..].as_mut_ptr());
-        let vectors = (stride - start) / T::LANES;
+        let vectors = (columns - start) / T::LANES;
         // SAFETY: all entries are in bounds by the assertions: the columns from `start` on, a multiple of the lanes.
         unsafe { (T::kernels().multiply)(&[term], band, vectors, to, true) }
     }

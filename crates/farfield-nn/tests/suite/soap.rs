@@ -127,3 +127,19 @@ fn a_linear_operator_is_learned_a_hundred_times_better_than_by_adamw() {
     let (adamw, soap) = (error(&train), error(&soap(train.clone())));
     assert!(soap < 1e-5 && soap < 1e-2 * adamw, "AdamW {adamw:e}, SOAP {soap:e}");
 }
+
+/// A run says what it chose, and gives what the method gives that was chosen.
+#[test]
+fn auto_is_soap_for_hss_layers() {
+    let data = dataset(24, 16, 1);
+    let all: Vec<usize> = (0..24).collect();
+    let (config, train) = small();
+    let auto = TrainConfig { optimizer: OptimizerKind::Auto, ..train.clone() };
+    let (mut chosen, mut named) = (trainer(&config, &auto, &data, &all), trainer(&config, &soap(train), &data, &all));
+    assert!(chosen.choice().is_some_and(|choice| choice.starts_with("soap")));
+    assert_eq!((chosen.config().optimizer, named.choice()), (OptimizerKind::Soap, None));
+    for trainer in [&mut chosen, &mut named] {
+        run(trainer, &data, &all, &[], u64::MAX);
+    }
+    assert_eq!(bits(chosen.model()), bits(named.model()));
+}
