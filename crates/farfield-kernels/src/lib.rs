@@ -9,6 +9,7 @@
 //!   H2-matrix that is made of them.
 //! * [`Radial`]: kernel functions of the distance of points, as blocks and as products.
 //! * [`adamw_step`], [`squared_error`], [`gelu`], [`rational`]: the optimiser's step, the loss and activations in one pass each.
+//! * [`soap_step`], [`soap_refresh`]: the other optimiser, which preconditions every block of a layer.
 //!
 //! Everything runs in `f32` and `f64`, on AVX-512, AVX2 with FMA, or plain code, chosen at run time
 //! ([`InstructionSet`]), on as many threads as rayon's current pool has; the same input gives the same bits on any number of threads.
@@ -36,6 +37,7 @@ pub mod error;
 mod gelu;
 mod grid_map;
 mod h2;
+mod householder;
 mod layer;
 mod layer_1d;
 mod layer_2d;
@@ -50,6 +52,7 @@ mod rational;
 mod scalar;
 mod scratch;
 mod simd;
+mod soap;
 mod squared_error;
 mod stored_block;
 mod team;
@@ -78,5 +81,6 @@ pub use radial::{Profile, Radial};
 pub use rational::{RationalCoefficients, rational, rational_backward};
 pub use scalar::Scalar;
 pub use simd::InstructionSet;
+pub use soap::{Soap, SoapPlan, SoapSide, SoapState, soap_refresh, soap_step};
 pub use squared_error::squared_error;
 pub use stored_block::Stored;

@@ -11,7 +11,7 @@ use farfield_data::FieldShape;
 use farfield_nn::Model;
 use farfield_nn::config::LossKind;
 use farfield_nn::loss::squared_error;
-use farfield_nn::optimizer::{AdamW, ModelGradients, clip_factor};
+use farfield_nn::optimizer::{ModelGradients, Optimizer, clip_factor};
 use farfield_nn::presets::{PaperTable, preset};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -59,7 +59,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 continue;
             }
         };
-        let mut optimizer = AdamW::new(&model, &train);
+        let mut optimizer = Optimizer::new(&model, &train);
         let tensor = |phase: f64| {
             let values: Vec<f64> = (0..batch * shape.points()).map(|i| (i as f64 * 0.37 + phase).sin()).collect();
             let data = TensorData::new(values, [batch, 1, shape.points()]);

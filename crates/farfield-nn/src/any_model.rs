@@ -3,6 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor};
 use farfield_data::FieldShape;
+use farfield_kernels::Block;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
@@ -321,6 +322,10 @@ impl Model for AnyModel {
 
     fn is_decayed(&self, path: &str) -> bool {
         each!(self, model => model.is_decayed(path))
+    }
+
+    fn matrix_blocks(&self, path: &str) -> Option<Vec<Block>> {
+        each!(self, model => model.matrix_blocks(path))
     }
 }
 

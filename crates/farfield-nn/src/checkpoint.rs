@@ -1,7 +1,7 @@
 //! The state of a training run in one file, from which it continues to the same bits.
 //!
 //! `checkpoint/training.safetensors` in the run directory holds the parameters (`parameters.NAME`), both moments
-//! of AdamW (`first.NAME`, `second.NAME`) or, once its iterations have begun, the state of L-BFGS (`lbfgs.x`, `lbfgs.value`, `lbfgs.gradient`, and the
+//! of AdamW or SOAP (`first.NAME`, `second.NAME`; with SOAP also `factors.NAME` and `bases.NAME`) or, once its iterations have begun, the state of L-BFGS (`lbfgs.x`, `lbfgs.value`, `lbfgs.gradient`, and the
 //! pairs of its history, `lbfgs.s` and `lbfgs.y`, in double precision), the best parameters so far if early stopping is on
 //! (`best.NAME`), and in the metadata, as JSON, the position in the run, the configuration and the scaling of the
 //! data. The order of samples and the learning rate are functions of seed, epoch and step, so nothing else is

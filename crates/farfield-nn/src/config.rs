@@ -217,6 +217,10 @@ pub enum OptimizerKind {
     /// AdamW on mini-batches, followed by [`TrainConfig::polish`] iterations of L-BFGS.
     #[default]
     Adamw,
+    /// [SOAP](farfield_kernels::Soap): AdamW in the eigenbases of a preconditioner of every block, on mini-batches, followed by a polish likewise. CPU only.
+    Soap,
+    /// SOAP for models of HSS layers on the processor, AdamW elsewhere: the trainer chooses, and says so ([`Trainer::choice`](crate::Trainer::choice)).
+    Auto,
     /// [L-BFGS](crate::lbfgs) on the whole training set: an iteration is a step and an epoch.
     Lbfgs,
 }
@@ -306,14 +310,29 @@ impl DeviceKind {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainConfig {
-    /// `"adamw"` (default) or `"lbfgs"`.
+    /// `"adamw"` (default), `"soap"`, `"lbfgs"` or `"auto"`.
     pub optimizer: OptimizerKind,
-    /// L-BFGS iterations on the whole training set after the steps of AdamW. Default 0.
+    /// L-BFGS iterations on the whole training set after the steps of AdamW or SOAP. Default 0.
     #[serde(deserialize_with = "field::polish")]
     pub polish: usize,
     /// Pairs that L-BFGS keeps; each takes 16 bytes a parameter. Default 50.
     #[serde(deserialize_with = "field::lbfgs_history")]
     pub lbfgs_history: usize,
+    /// Peak learning rate of SOAP. Default 1e-2. `learning_rate` stays that of vectors, such as slopes and biases, which take the steps of AdamW.
+    pub soap_learning_rate: f64,
+    /// SOAP's learning rate at the end of the cosine. Default 1e-6.
+    pub soap_minimum_learning_rate: f64,
+    /// SOAP's decay of the first moment. Default 0.95.
+    pub soap_beta1: f64,
+    /// SOAP's decay of the second moment and of the averages whose eigenbases it works in. Default 0.95.
+    pub soap_beta2: f64,
+    /// Steps between two refreshes of SOAP's eigenbases. Default 10.
+    #[serde(deserialize_with = "field::soap_frequency")]
+    pub soap_frequency: usize,
+    /// Longest side of a block that SOAP has an eigenbasis for. Default 512: a longer side is left as it is, and a block of two longer sides takes the steps
+    /// of AdamW.
+    #[serde(deserialize_with = "field::soap_max_dimension")]
+    pub soap_max_dimension: usize,
     /// Passes over the training set; iterations of L-BFGS. Default 500.
     #[serde(deserialize_with = "field::epochs")]
     pub epochs: usize,
@@ -375,6 +394,12 @@ impl Default for TrainConfig {
             optimizer: OptimizerKind::Adamw,
             polish: 0,
             lbfgs_history: 50,
+            soap_learning_rate: 1e-2,
+            soap_minimum_learning_rate: 1e-6,
+            soap_beta1: 0.95,
+            soap_beta2: 0.95,
+            soap_frequency: 10,
+            soap_max_dimension: 512,
             epochs: 500,
             steps: None,
             batch_size: 256,
@@ -414,13 +439,19 @@ impl TrainConfig {
             ("train.validate_every", self.validate_every as u64),
             ("train.early_stopping", self.early_stopping.unwrap_or(1) as u64),
             ("train.lbfgs_history", self.lbfgs_history as u64),
+            ("train.soap_frequency", self.soap_frequency as u64),
+            ("train.soap_max_dimension", self.soap_max_dimension as u64),
         ];
         for (field, value) in positive {
             if value == 0 {
                 return Err(NnError::config(field, value, "must be at least 1"));
             }
         }
-        for (field, value) in [("train.learning_rate", self.learning_rate), ("train.epsilon", self.epsilon)] {
+        for (field, value) in [
+            ("train.learning_rate", self.learning_rate),
+            ("train.soap_learning_rate", self.soap_learning_rate),
+            ("train.epsilon", self.epsilon),
+        ] {
             finite(field, value)?;
             if value <= 0.0 {
                 return Err(NnError::config(field, value, "must be positive"));
@@ -428,6 +459,7 @@ impl TrainConfig {
         }
         for (field, value) in [
             ("train.minimum_learning_rate", self.minimum_learning_rate),
+            ("train.soap_minimum_learning_rate", self.soap_minimum_learning_rate),
             ("train.weight_decay", self.weight_decay),
             ("train.clip_norm", self.clip_norm),
             ("train.slope_penalty", self.slope_penalty),
@@ -444,7 +476,16 @@ impl TrainConfig {
                 format!("must be at most train.learning_rate = {}", self.learning_rate),
             ));
         }
-        for (field, value) in [("train.beta1", self.beta1), ("train.beta2", self.beta2)] {
+        if self.soap_minimum_learning_rate > self.soap_learning_rate {
+            let rule = format!("must be at most train.soap_learning_rate = {}", self.soap_learning_rate);
+            return Err(NnError::config("train.soap_minimum_learning_rate", self.soap_minimum_learning_rate, rule));
+        }
+        for (field, value) in [
+            ("train.beta1", self.beta1),
+            ("train.beta2", self.beta2),
+            ("train.soap_beta1", self.soap_beta1),
+            ("train.soap_beta2", self.soap_beta2),
+        ] {
             if !(0.0..1.0).contains(&value) {
                 return Err(NnError::config(field, value, "must be in [0, 1)"));
             }
@@ -452,6 +493,11 @@ impl TrainConfig {
         if self.lbfgs_history > MAX_HISTORY {
             let rule = format!("must be at most {MAX_HISTORY}");
             return Err(NnError::config("train.lbfgs_history", self.lbfgs_history, rule));
+        }
+        if self.optimizer == OptimizerKind::Soap && self.device != DeviceKind::Cpu {
+            let rule =
+                "\"soap\" computes on the processor only: set train.device = \"cpu\", or train.optimizer = \"adamw\"";
+            return Err(NnError::config("train.optimizer", "\"soap\"", rule));
         }
         if self.optimizer == OptimizerKind::Lbfgs {
             if self.polish > 0 {
@@ -474,15 +520,27 @@ impl TrainConfig {
         Ok(())
     }
 
-    /// Number of optimiser steps for a training set of `samples`: those of AdamW and the iterations of L-BFGS.
-    pub fn total_steps(&self, samples: usize) -> u64 {
-        self.adamw_steps(samples) + self.lbfgs_iterations()
+    /// The learning rate at which the schedule of the optimiser begins.
+    pub fn peak_learning_rate(&self) -> f64 {
+        if self.optimizer == OptimizerKind::Soap { self.soap_learning_rate } else { self.learning_rate }
     }
 
-    /// Number of steps of AdamW for a training set of `samples`.
-    pub fn adamw_steps(&self, samples: usize) -> u64 {
+    /// The learning rate at which a cosine ends.
+    pub fn final_learning_rate(&self) -> f64 {
+        if self.optimizer == OptimizerKind::Soap { self.soap_minimum_learning_rate } else { self.minimum_learning_rate }
+    }
+
+    /// Number of optimiser steps for a training set of `samples`: those of AdamW or SOAP and the iterations of L-BFGS.
+    pub fn total_steps(&self, samples: usize) -> u64 {
+        self.first_order_steps(samples) + self.lbfgs_iterations()
+    }
+
+    /// Number of steps of AdamW or SOAP for a training set of `samples`.
+    pub fn first_order_steps(&self, samples: usize) -> u64 {
         match self.optimizer {
-            OptimizerKind::Adamw => self.steps.unwrap_or(self.epochs as u64 * self.steps_per_epoch(samples)),
+            OptimizerKind::Adamw | OptimizerKind::Soap | OptimizerKind::Auto => {
+                self.steps.unwrap_or(self.epochs as u64 * self.steps_per_epoch(samples))
+            }
             OptimizerKind::Lbfgs => 0,
         }
     }
@@ -490,14 +548,15 @@ impl TrainConfig {
     /// Number of iterations of L-BFGS.
     pub fn lbfgs_iterations(&self) -> u64 {
         match self.optimizer {
-            OptimizerKind::Adamw => self.polish as u64,
+            OptimizerKind::Adamw | OptimizerKind::Soap | OptimizerKind::Auto => self.polish as u64,
             OptimizerKind::Lbfgs => self.steps.unwrap_or(self.epochs as u64),
         }
     }
 
-    /// Number of lines of the metrics: epochs of AdamW and iterations of L-BFGS.
+    /// Number of lines of the metrics: epochs of AdamW or SOAP and iterations of L-BFGS.
     pub fn total_epochs(&self, samples: usize) -> usize {
-        (self.adamw_steps(samples).div_ceil(self.steps_per_epoch(samples).max(1)) + self.lbfgs_iterations()) as usize
+        (self.first_order_steps(samples).div_ceil(self.steps_per_epoch(samples).max(1)) + self.lbfgs_iterations())
+            as usize
     }
 
     /// Number of batches of one pass over `samples`.
@@ -581,6 +640,8 @@ mod field {
         epochs "train.epochs",
         polish "train.polish",
         lbfgs_history "train.lbfgs_history",
+        soap_frequency "train.soap_frequency",
+        soap_max_dimension "train.soap_max_dimension",
         batch_size "train.batch_size",
         unroll "train.unroll",
         validate_every "train.validate_every",
@@ -636,6 +697,8 @@ mod tests {
             (train(r#"{"polish": -5}"#).unwrap_err(), "train.polish = -5"),
             (train(r#"{"polish": 1.5}"#).unwrap_err(), "train.polish"),
             (train(r#"{"lbfgs_history": -1}"#).unwrap_err(), "train.lbfgs_history = -1"),
+            (train(r#"{"soap_frequency": -1}"#).unwrap_err(), "train.soap_frequency = -1"),
+            (train(r#"{"soap_max_dimension": 0.5}"#).unwrap_err(), "train.soap_max_dimension"),
             (train(r#"{"optimizer": "sgd"}"#).unwrap_err(), "sgd"),
             (train(r#"{"lr": 1}"#).unwrap_err(), "lr"),
             (train(r#"{"loss": "l1"}"#).unwrap_err(), "l1"),
@@ -661,7 +724,10 @@ mod tests {
         let base = TrainConfig::default;
         let lbfgs = || TrainConfig { optimizer: OptimizerKind::Lbfgs, weight_decay: 0.0, ..base() };
         assert!(lbfgs().validate().is_ok());
-        assert_eq!((lbfgs().total_steps(1000), lbfgs().total_epochs(1000), lbfgs().adamw_steps(1000)), (500, 500, 0));
+        assert_eq!(
+            (lbfgs().total_steps(1000), lbfgs().total_epochs(1000), lbfgs().first_order_steps(1000)),
+            (500, 500, 0)
+        );
         let polished = TrainConfig { polish: 30, ..base() };
         assert_eq!((polished.total_steps(1000), polished.total_epochs(1000)), (2030, 530));
         let bad_trainings = [
@@ -669,6 +735,13 @@ mod tests {
             ("train.weight_decay", TrainConfig { weight_decay: 1e-3, ..lbfgs() }),
             ("train.lbfgs_history", TrainConfig { lbfgs_history: 0, ..lbfgs() }),
             ("train.lbfgs_history", TrainConfig { lbfgs_history: 1 << 20, ..lbfgs() }),
+            ("train.soap_frequency", TrainConfig { soap_frequency: 0, ..base() }),
+            ("train.soap_max_dimension", TrainConfig { soap_max_dimension: 0, ..base() }),
+            ("train.soap_learning_rate", TrainConfig { soap_learning_rate: 0.0, ..base() }),
+            ("train.soap_minimum_learning_rate", TrainConfig { soap_minimum_learning_rate: 1.0, ..base() }),
+            ("train.soap_beta1", TrainConfig { soap_beta1: -0.1, ..base() }),
+            ("train.soap_beta2", TrainConfig { soap_beta2: 1.0, ..base() }),
+            ("train.optimizer", TrainConfig { optimizer: OptimizerKind::Soap, device: DeviceKind::Cuda, ..base() }),
             ("train.epochs", TrainConfig { epochs: 0, ..base() }),
             ("train.steps", TrainConfig { steps: Some(0), ..base() }),
             ("train.batch_size", TrainConfig { batch_size: 0, ..base() }),

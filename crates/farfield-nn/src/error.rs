@@ -50,7 +50,7 @@ pub enum NnError {
     },
     /// The loss or a gradient is NaN or infinite.
     #[error(
-        "{what} is {value} at epoch {epoch}, step {step}: lower train.learning_rate, set train.clip_norm, or check the data"
+        "{what} is {value} at epoch {epoch}, step {step}: lower train.learning_rate (with SOAP train.soap_learning_rate), set train.clip_norm, or check the data"
     )]
     NonFinite {
         /// The loss, or the norm of the gradient.

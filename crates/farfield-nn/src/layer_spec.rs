@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use farfield_kernels::HssLayout;
+use farfield_kernels::{Block, HssLayout};
 
 use crate::error::NnError;
 
@@ -111,6 +111,21 @@ impl LayerSpec {
         term * self.term_len() + before
     }
 
+    /// All blocks of all matrices that have entries, in the order of the flat vector, which they fill.
+    pub fn blocks(&self) -> Vec<Block> {
+        let mut all = Vec::new();
+        for term in 0..self.outer_rank {
+            for (mode, layout) in self.modes.iter().enumerate() {
+                let offset = self.offset(term, mode);
+                let blocks = layout.nodes().iter().flat_map(|node| [node.d, node.u, node.v]);
+                let placed = blocks.map(|block| Block { offset: block.offset + offset, ..block });
+                all.extend(placed.filter(|block| !block.is_empty()));
+            }
+        }
+        all.sort_by_key(|block| block.offset);
+        all
+    }
+
     /// Points along every axis of the input.
     pub fn grid_in(&self) -> Vec<usize> {
         self.modes.iter().map(|m| m.n_in()).collect()
@@ -159,6 +174,13 @@ mod tests {
         assert_eq!(spec.multiply_adds(), spec.len() * 64);
         let heat = LayerSpec::uniform(&[256], &[256], 3, 2, 1).unwrap();
         assert_eq!((heat.len(), heat.dims()), (9424, 1));
+        for spec in [spec, heat, LayerSpec::uniform(&[3, 5], &[7, 5], 2, 1, 2).unwrap()] {
+            let end = spec.blocks().iter().fold(0, |end, block| {
+                assert_eq!(block.offset, end);
+                end + block.len()
+            });
+            assert_eq!(end, spec.len());
+        }
     }
 
     #[test]

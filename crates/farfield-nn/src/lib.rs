@@ -3,7 +3,7 @@
 //! * [`NeuralHss`] is the model of Sittoni et al. 2026 (*Neural-HSS*, arXiv 2602.18248): [`HssLayer`]s between a lifting and a
 //!   projection. [`ModelConfig`] says which; [`presets`] carry the tables of the paper. The block-diagonal
 //!   and the dense network that it is compared with are the same model at rank 0 and at 0 levels.
-//! * [`Trainer`] trains any [`Model`]: AdamW, global-norm clipping, schedules, validation, early stopping, checkpoints from which a
+//! * [`Trainer`] trains any [`Model`]: AdamW or SOAP, L-BFGS, global-norm clipping, schedules, validation, early stopping, checkpoints from which a
 //!   run continues to the same bits; models of evolutions also over several steps in time ([`unroll`]).
 //! * [`metrics`] measures, [`baselines`] are the trivial predictors that stand beside every result.
 //! * [`model_file`] saves a trained model in a file that others can read.
@@ -47,6 +47,7 @@
 
 pub mod activation;
 pub mod any_model;
+mod auto_optimizer;
 pub mod baselines;
 pub mod block_least_squares;
 pub mod checkpoint;
@@ -80,6 +81,7 @@ pub mod rivals;
 pub mod rollout;
 mod safetensors_file;
 pub mod schedule;
+mod soap;
 pub mod tensor_map;
 pub mod tensor_ops;
 pub mod trainer;

@@ -3,6 +3,7 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use farfield_data::FieldShape;
+use farfield_kernels::Block;
 
 /// A map between fields with trainable parameters. Any Burn module can be one.
 ///
@@ -36,6 +37,12 @@ pub trait Model: Module {
     /// Whether weight decay acts on the parameter of this path. By default on all but slopes.
     fn is_decayed(&self, path: &str) -> bool {
         path.rsplit('.').next() != Some("slope")
+    }
+
+    /// The matrices that the parameter of this path consists of, where its shape does not say so: row-major blocks of the flat values that follow one another
+    /// without gaps. `None`, the default, takes tensors of two and more axes as matrices in their last two.
+    fn matrix_blocks(&self, _path: &str) -> Option<Vec<Block>> {
+        None
     }
 
     /// Number of trainable numbers.

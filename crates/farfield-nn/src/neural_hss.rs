@@ -13,6 +13,7 @@ use std::sync::Arc;
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor};
 use farfield_data::FieldShape;
+use farfield_kernels::Block;
 use farfield_matrix::Hss;
 
 use crate::config::{MapKind, ModelConfig};
@@ -181,6 +182,13 @@ impl Model for NeuralHss {
         let x = self.stack.forward(x);
         let x = self.project.iter().fold(x, |z, map| map.forward(z));
         x.reshape([batch, self.output.channels, self.output.points()])
+    }
+
+    fn matrix_blocks(&self, path: &str) -> Option<Vec<Block>> {
+        let mut parts = path.rsplit('.');
+        let (last, index, list) = (parts.next()?, parts.next()?, parts.next()?);
+        let layer = self.stack.layers().get(index.parse::<usize>().ok()?)?;
+        (last == "weights" && list == "layers").then(|| layer.spec().blocks())
     }
 
     fn slope_parameters(&self) -> Vec<Tensor<1>> {

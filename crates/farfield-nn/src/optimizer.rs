@@ -1,31 +1,46 @@
-//! AdamW with decoupled weight decay (Loshchilov & Hutter 2019) and clipping by the global norm.
+//! The steps of first-order methods: AdamW with decoupled weight decay (Loshchilov & Hutter 2019), and SOAP (Vyas et al. 2024), which is AdamW in the
+//! eigenbases of a preconditioner of every block; clipping by the global norm.
 //!
 //! On the CPU every parameter is updated in place, in one pass over its memory, and the norm of the
 //! gradient is accumulated in double precision. On other devices both are ordinary tensor operations. Two
-//! moments are kept a parameter, in the parameter's own type. Weight decay does not act on slopes.
+//! moments are kept a parameter, in the parameter's own type. Weight decay does not act on slopes. With SOAP, vectors (slopes, biases) take the steps of
+//! AdamW, with its own decays and its own peak learning rate at the same point of the schedule: at SOAP's rates slopes wander off.
 
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use burn::module::{ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{DType, Gradients, Tensor, TensorData};
-use farfield_kernels::adamw_step;
+use farfield_kernels::{Soap, adamw_step};
 use rayon::prelude::*;
 
-use crate::config::TrainConfig;
+use crate::config::{OptimizerKind, TrainConfig};
 use crate::cpu_tensor::{Float, contiguous, values, values_mut};
 use crate::model::Model;
 use crate::parameters::{self, NamedTensor};
+use crate::soap::{self, SoapBlocks};
 
 /// Elements summed as one piece, so that a norm does not depend on the number of threads.
 const CHUNK: usize = 1 << 14;
 
-/// Hyper-parameters and moments.
+/// Hyper-parameters and state of AdamW or SOAP.
 #[derive(Debug)]
-pub struct AdamW {
+pub struct Optimizer {
     hyper: farfield_kernels::AdamW,
+    /// With SOAP, the steps of blocks; those of vectors are AdamW's.
+    soap: Option<SoapSchedule>,
     weight_decay: f64,
     step: u64,
     slots: Vec<Slot>,
+}
+
+/// How blocks are stepped.
+#[derive(Clone, Copy, Debug)]
+struct SoapSchedule {
+    hyper: Soap,
+    /// Steps between refreshes of the eigenbases.
+    frequency: u64,
+    /// AdamW's learning rate over SOAP's.
+    share: f64,
 }
 
 /// State of one parameter.
@@ -41,9 +56,24 @@ struct Slot {
 #[allow(clippy::large_enum_variant)]
 #[derive(Debug)]
 enum Moments {
-    Single { first: Vec<f32>, second: Vec<f32> },
-    Double { first: Vec<f64>, second: Vec<f64> },
+    Single(OnCpu<f32>),
+    Double(OnCpu<f64>),
     Device { first: Tensor<1>, second: Tensor<1> },
+}
+
+/// State of a parameter on the CPU.
+#[derive(Debug)]
+struct OnCpu<T> {
+    first: Vec<T>,
+    second: Vec<T>,
+    /// There if SOAP preconditions it.
+    blocks: Option<SoapBlocks<T>>,
+}
+
+impl<T: Float> OnCpu<T> {
+    fn new(len: usize, blocks: Option<SoapBlocks<T>>) -> Self {
+        Self { first: vec![T::default(); len], second: vec![T::default(); len], blocks }
+    }
 }
 
 /// The gradients of all parameters of a model, taken out of Burn's container.
@@ -142,34 +172,61 @@ fn sum_of_squares(tensor: &FlexTensor) -> f64 {
     }
 }
 
-impl AdamW {
-    /// An optimiser for `model` with all moments 0.
+impl Optimizer {
+    /// The optimiser of `config` for `model`, all moments 0: SOAP if it says so, else AdamW.
+    ///
+    /// # Panics
+    /// When [`Model::matrix_blocks`] names blocks that do not fill a parameter.
     pub fn new<M: Model>(model: &M, config: &TrainConfig) -> Self {
         struct Slots<'a, M> {
             names: std::vec::IntoIter<String>,
             model: &'a M,
+            /// The largest dimension of a basis, with SOAP.
+            soap: Option<usize>,
             slots: Vec<Slot>,
+        }
+        impl<M: Model> Slots<'_, M> {
+            fn on_cpu<T: Float>(&self, name: &str, shape: &[usize]) -> OnCpu<T> {
+                let blocks = self.soap.and_then(|max| Some((max, soap::blocks_of(self.model, name, shape)?)));
+                let blocks = blocks.map(|(max, blocks)| {
+                    SoapBlocks::new(&blocks, max).expect("blocks of a parameter follow one another")
+                });
+                OnCpu::new(shape.iter().product(), blocks)
+            }
         }
         impl<M: Model> ModuleVisitor for Slots<'_, M> {
             fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
                 let name = self.names.next().unwrap_or_default();
                 let tensor = param.val().without_autodiff();
-                let n = tensor.shape().num_elements();
+                let shape = tensor.dims().to_vec();
                 let on_cpu = tensor.clone().try_into_primitive::<Flex>().is_ok();
                 let moments = match (on_cpu, tensor.dtype()) {
-                    (true, DType::F64) => Moments::Double { first: vec![0.0; n], second: vec![0.0; n] },
-                    (true, _) => Moments::Single { first: vec![0.0; n], second: vec![0.0; n] },
+                    (true, DType::F64) => Moments::Double(self.on_cpu(&name, &shape)),
+                    (true, _) => Moments::Single(self.on_cpu(&name, &shape)),
                     (false, dtype) => {
-                        let zero = Tensor::zeros([n], (&tensor.device(), dtype));
+                        let zero = Tensor::zeros([shape.iter().product::<usize>()], (&tensor.device(), dtype));
                         Moments::Device { first: zero.clone(), second: zero }
                     }
                 };
                 let decayed = self.model.is_decayed(&name);
-                self.slots.push(Slot { name, shape: tensor.dims().to_vec(), decayed, moments });
+                self.slots.push(Slot { name, shape, decayed, moments });
             }
         }
+        let soap = (config.optimizer == OptimizerKind::Soap).then(|| SoapSchedule {
+            hyper: Soap {
+                learning_rate: config.soap_learning_rate,
+                beta1: config.soap_beta1,
+                beta2: config.soap_beta2,
+                factor_beta: config.soap_beta2,
+                epsilon: config.epsilon,
+                weight_decay: 0.0,
+            },
+            frequency: config.soap_frequency as u64,
+            share: config.learning_rate / config.soap_learning_rate,
+        });
         let names = parameters::names(model).into_iter();
-        let mut visitor = Slots { names, model, slots: Vec::new() };
+        let max_dimension = soap.map(|_| config.soap_max_dimension);
+        let mut visitor = Slots { names, model, soap: max_dimension, slots: Vec::new() };
         model.visit(&mut visitor);
         let hyper = farfield_kernels::AdamW {
             learning_rate: config.learning_rate,
@@ -178,7 +235,7 @@ impl AdamW {
             epsilon: config.epsilon,
             weight_decay: 0.0,
         };
-        Self { hyper, weight_decay: config.weight_decay, step: 0, slots: visitor.slots }
+        Self { hyper, soap, weight_decay: config.weight_decay, step: 0, slots: visitor.slots }
     }
 
     /// Steps taken so far.
@@ -197,23 +254,27 @@ impl AdamW {
         assert_eq!(gradients.0.len(), self.slots.len(), "gradients of another model");
         self.step += 1;
         self.hyper.learning_rate = learning_rate;
+        if let Some(soap) = &mut self.soap {
+            soap.hyper.learning_rate = learning_rate;
+            self.hyper.learning_rate *= soap.share;
+        }
         let slots = self.slots.iter_mut().zip(gradients.0);
-        let mut mapper = Update { hyper: self.hyper, weight_decay: self.weight_decay, step: self.step, scale, slots };
+        let step = CpuStep { hyper: self.hyper, soap: self.soap, step: self.step, scale };
+        let mut mapper = Update { step, weight_decay: self.weight_decay, slots };
         model.map(&mut mapper)
     }
 
-    /// The moments as named tensors, `first.NAME` and `second.NAME`.
+    /// The state as named tensors: `first.NAME` and `second.NAME`, with SOAP `factors.NAME` and `bases.NAME`.
     pub(crate) fn export(&self) -> Vec<NamedTensor> {
+        fn moments<T: Float>(state: &OnCpu<T>, shape: Vec<usize>) -> (TensorData, TensorData) {
+            (TensorData::new(state.first.clone(), shape.clone()), TensorData::new(state.second.clone(), shape))
+        }
         let mut tensors = Vec::with_capacity(2 * self.slots.len());
         for slot in &self.slots {
             let shape = slot.shape.clone();
             let (first, second) = match &slot.moments {
-                Moments::Single { first, second } => {
-                    (TensorData::new(first.clone(), shape.clone()), TensorData::new(second.clone(), shape))
-                }
-                Moments::Double { first, second } => {
-                    (TensorData::new(first.clone(), shape.clone()), TensorData::new(second.clone(), shape))
-                }
+                Moments::Single(state) => moments(state, shape),
+                Moments::Double(state) => moments(state, shape),
                 Moments::Device { first, second } => {
                     let reshaped = |t: &Tensor<1>| {
                         let (bytes, _, dtype) = t.to_data().into_parts();
@@ -224,20 +285,32 @@ impl AdamW {
             };
             tensors.push(NamedTensor { name: format!("first.{}", slot.name), data: first });
             tensors.push(NamedTensor { name: format!("second.{}", slot.name), data: second });
+            let blocks = match &slot.moments {
+                Moments::Single(state) => state.blocks.as_ref().map(SoapBlocks::export),
+                Moments::Double(state) => state.blocks.as_ref().map(SoapBlocks::export),
+                Moments::Device { .. } => None,
+            };
+            for (kind, data) in ["factors", "bases"].into_iter().zip(blocks.into_iter().flatten()) {
+                tensors.push(NamedTensor { name: format!("{kind}.{}", slot.name), data });
+            }
         }
         tensors
     }
 
-    /// Sets the moments from what [`AdamW::export`] gave, and the number of steps.
+    /// Sets the state from what [`Optimizer::export`] gave, and the number of steps.
     ///
     /// # Errors
     /// A line of text that names the first tensor that is missing or differs in shape or type.
     pub(crate) fn import(&mut self, tensors: Vec<NamedTensor>, step: u64) -> Result<(), String> {
         let mut tensors: std::collections::HashMap<_, _> = tensors.into_iter().map(|t| (t.name, t.data)).collect();
         for slot in &mut self.slots {
-            let mut take = |kind: &str| -> Result<TensorData, String> {
+            let mut find = |kind: &str| {
                 let name = format!("{kind}.{}", slot.name);
                 let data = tensors.remove(&name).ok_or_else(|| format!("moment \"{name}\" is missing"))?;
+                Ok::<_, String>((name, data))
+            };
+            let mut take = |kind: &str| -> Result<TensorData, String> {
+                let (name, data) = find(kind)?;
                 if data.shape().as_slice() != slot.shape {
                     let (got, needed) = (data.shape().as_slice().to_vec(), &slot.shape);
                     return Err(format!("moment \"{name}\" has shape {got:?}, this model needs {needed:?}"));
@@ -245,16 +318,23 @@ impl AdamW {
                 Ok(data)
             };
             let (a, b) = (take("first")?, take("second")?);
-            let wrong_type = |_| format!("a moment of \"{}\" has another float type than the model", slot.name);
+            fn fill<T: Float>(
+                state: &mut OnCpu<T>,
+                [a, b]: [TensorData; 2],
+                find: &mut dyn FnMut(&str) -> Result<(String, TensorData), String>,
+            ) -> Result<(), String> {
+                let wrong_type = |_| "a moment has another float type than the model".to_owned();
+                state.first.copy_from_slice(a.as_slice().map_err(wrong_type)?);
+                state.second.copy_from_slice(b.as_slice().map_err(wrong_type)?);
+                if let Some(blocks) = &mut state.blocks {
+                    let ((_, factors), (name, bases)) = (find("factors")?, find("bases")?);
+                    blocks.import([factors, bases]).ok_or_else(|| format!("\"{name}\" is not that of this model"))?;
+                }
+                Ok(())
+            }
             match &mut slot.moments {
-                Moments::Single { first, second } => {
-                    first.copy_from_slice(a.as_slice().map_err(wrong_type)?);
-                    second.copy_from_slice(b.as_slice().map_err(wrong_type)?);
-                }
-                Moments::Double { first, second } => {
-                    first.copy_from_slice(a.as_slice().map_err(wrong_type)?);
-                    second.copy_from_slice(b.as_slice().map_err(wrong_type)?);
-                }
+                Moments::Single(state) => fill(state, [a, b], &mut find)?,
+                Moments::Double(state) => fill(state, [a, b], &mut find)?,
                 Moments::Device { first, second } => {
                     let load = |data: TensorData, like: &Tensor<1>| {
                         let (bytes, shape, dtype) = data.into_parts();
@@ -271,12 +351,19 @@ impl AdamW {
     }
 }
 
-/// Visits the parameters in the order of the slots and updates each.
-struct Update<I> {
+/// What a step on the CPU needs to know.
+#[derive(Clone, Copy)]
+struct CpuStep {
     hyper: farfield_kernels::AdamW,
-    weight_decay: f64,
+    soap: Option<SoapSchedule>,
     step: u64,
     scale: f64,
+}
+
+/// Visits the parameters in the order of the slots and updates each.
+struct Update<I> {
+    step: CpuStep,
+    weight_decay: f64,
     slots: I,
 }
 
@@ -285,20 +372,18 @@ impl<'a, I: Iterator<Item = (&'a mut Slot, Option<Gradient>)>> ModuleMapper for 
         let Some((slot, Some(gradient))) = self.slots.next() else {
             return param;
         };
-        let mut hyper = self.hyper;
-        hyper.weight_decay = if slot.decayed { self.weight_decay } else { 0.0 };
+        let mut step = self.step;
+        let weight_decay = if slot.decayed { self.weight_decay } else { 0.0 };
+        step.hyper.weight_decay = weight_decay;
+        step.soap.iter_mut().for_each(|soap| soap.hyper.weight_decay = weight_decay);
         // Nothing but `value` holds the tensor from here on, so its storage is not shared.
         let (id, value, mapper) = param.consume();
         let value = value.without_autodiff();
         let updated = match (&mut slot.moments, gradient) {
-            (Moments::Single { first, second }, Gradient::Cpu(gradient)) => {
-                on_cpu(value, &gradient, first, second, &hyper, self.step, self.scale)
-            }
-            (Moments::Double { first, second }, Gradient::Cpu(gradient)) => {
-                on_cpu(value, &gradient, first, second, &hyper, self.step, self.scale)
-            }
+            (Moments::Single(state), Gradient::Cpu(gradient)) => step.take(value, &gradient, state),
+            (Moments::Double(state), Gradient::Cpu(gradient)) => step.take(value, &gradient, state),
             (Moments::Device { first, second }, Gradient::Device(gradient)) => {
-                on_device(value, gradient.mul_scalar(self.scale), first, second, &hyper, self.step)
+                on_device(value, gradient.mul_scalar(step.scale), first, second, &step.hyper, step.step)
             }
             _ => unreachable!("gradient and moments of a parameter are on the same device"),
         };
@@ -306,20 +391,28 @@ impl<'a, I: Iterator<Item = (&'a mut Slot, Option<Gradient>)>> ModuleMapper for 
     }
 }
 
-fn on_cpu<const D: usize, T: Float>(
-    value: Tensor<D>,
-    gradient: &FlexTensor,
-    first: &mut [T],
-    second: &mut [T],
-    hyper: &farfield_kernels::AdamW,
-    step: u64,
-    scale: f64,
-) -> Tensor<D> {
-    let value = value.try_into_primitive::<Flex>().expect("a parameter with CPU moments is on the CPU");
-    let mut value = contiguous(value);
-    adamw_step(hyper, step, scale, values_mut(&mut value), values(gradient), first, second)
+impl CpuStep {
+    /// The parameter after the step.
+    fn take<const D: usize, T: Float>(
+        &self,
+        value: Tensor<D>,
+        gradient: &FlexTensor,
+        state: &mut OnCpu<T>,
+    ) -> Tensor<D> {
+        let value = value.try_into_primitive::<Flex>().expect("a parameter with CPU moments is on the CPU");
+        let mut value = contiguous(value);
+        let (parameters, gradient) = (values_mut(&mut value), values(gradient));
+        let OnCpu { first, second, blocks } = state;
+        let Self { hyper, soap, step, scale } = *self;
+        match (blocks, soap) {
+            (Some(blocks), Some(SoapSchedule { hyper, frequency, .. })) => {
+                blocks.step((&hyper, frequency), step, scale, parameters, gradient, soap::Moments { first, second })
+            }
+            _ => adamw_step(&hyper, step, scale, parameters, gradient, first, second),
+        }
         .expect("a gradient and its moments have the size of the parameter");
-    Tensor::from_primitive::<Flex>(value)
+        Tensor::from_primitive::<Flex>(value)
+    }
 }
 
 fn on_device<const D: usize>(
@@ -360,13 +453,13 @@ mod tests {
             farfield_kernels::AdamW { learning_rate: 0.1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weight_decay: 0.3 };
         let start = [0.5, -1.0, 2.0, 0.0];
         let (mut fused, mut plain) = (tensor(&start, DType::F64), tensor(&start, DType::F64));
-        let (mut m, mut v) = (vec![0.0f64; 4], vec![0.0f64; 4]);
+        let mut state = OnCpu::<f64>::new(4, None);
         let zero = || Tensor::<1>::zeros([4], (&Device::flex(), DType::F64));
         let (mut mt, mut vt) = (zero(), zero());
         for step in 1..5 {
             let g: Vec<f64> = (0..4).map(|i| ((i + 3 * step) as f64).sin()).collect();
             let flex = tensor(&g, DType::F64).try_into_primitive::<Flex>().unwrap();
-            fused = on_cpu(fused, &flex, &mut m, &mut v, &hyper, step as u64, 0.5);
+            fused = CpuStep { hyper, soap: None, step: step as u64, scale: 0.5 }.take(fused, &flex, &mut state);
             let g = tensor(&g, DType::F64).reshape([4]).mul_scalar(0.5);
             plain = on_device(plain, g, &mut mt, &mut vt, &hyper, step as u64);
             let difference = (fused.clone() - plain.clone()).abs().max().into_scalar::<f64>();
@@ -382,7 +475,8 @@ mod tests {
         let gradient = tensor(&[1.0, 1.0], DType::F32).try_into_primitive::<Flex>().unwrap();
         let before = tensor(&[1.0, 2.0], DType::F32);
         let at = address(&before);
-        let after = on_cpu(before, &gradient, &mut [0.0f32; 2], &mut [0.0f32; 2], &hyper, 1, 1.0);
+        let step = CpuStep { hyper, soap: None, step: 1, scale: 1.0 };
+        let after = step.take(before, &gradient, &mut OnCpu::<f32>::new(2, None));
         assert_eq!(address(&after), at);
         for (value, expected) in after.into_data().iter::<f32>().zip([0.9, 1.9]) {
             assert!((value - expected).abs() < 1e-6);

@@ -19,7 +19,8 @@ pub struct Schedule {
 impl Schedule {
     /// The schedule of `config` over `steps` steps.
     pub fn new(config: &TrainConfig, steps: u64) -> Self {
-        Self { kind: config.schedule, peak: config.learning_rate, minimum: config.minimum_learning_rate, steps }
+        let (peak, minimum) = (config.peak_learning_rate(), config.final_learning_rate());
+        Self { kind: config.schedule, peak, minimum, steps }
     }
 
     /// Learning rate of step `step`, counted from 0. After the last step: that of the last.

@@ -1,4 +1,4 @@
-//! The training loop: seeded batches, loss, gradients, clipping, AdamW, schedule, validation, checkpoints; then, if asked for, iterations of L-BFGS on
+//! The training loop: seeded batches, loss, gradients, clipping, AdamW or SOAP, schedule, validation, checkpoints; then, if asked for, iterations of L-BFGS on
 //! the whole set.
 //!
 //! The same configuration, seed and data give the same bits on a given machine, on any number of threads, and
@@ -17,6 +17,7 @@ use burn::tensor::Tensor;
 use farfield_data::{Batches, Normalizer, Side, replace_file};
 use serde::{Deserialize, Serialize};
 
+use crate::auto_optimizer;
 use crate::checkpoint::{Checkpoint, Identity, Position, checkpoint_file};
 use crate::config::TrainConfig;
 use crate::error::NnError;
@@ -25,7 +26,7 @@ use crate::lbfgs::{Lbfgs, StopReason};
 use crate::loss::slope_penalty;
 use crate::metrics::{self, Normalizers, evaluate};
 use crate::model::Model;
-use crate::optimizer::{AdamW, ModelGradients, clip_factor};
+use crate::optimizer::{ModelGradients, Optimizer, clip_factor};
 use crate::parameters::{self, NamedTensor};
 use crate::schedule::Schedule;
 use crate::training_data::{Batch, Samples, TrainingData};
@@ -89,8 +90,10 @@ pub struct Trainer<M: Model> {
     /// Always there, except inside an optimiser step.
     model: Option<M>,
     config: TrainConfig,
+    /// What `"auto"` stands for and why.
+    choice: Option<String>,
     normalizers: Normalizers,
-    optimizer: AdamW,
+    optimizer: Optimizer,
     /// There once the iterations of L-BFGS have begun.
     lbfgs: Option<Lbfgs>,
     position: Position,
@@ -120,10 +123,12 @@ impl<M: Model> Trainer<M> {
             let got = format!("{:?} in \"{}\"", other.data.dtype(), other.name);
             return Err(NnError::shape("float type of the model", got, format!("{dtype:?}")));
         }
-        let optimizer = AdamW::new(&model, &config);
+        let (config, choice) = auto_optimizer::resolve(config, &model);
+        let optimizer = Optimizer::new(&model, &config);
         Ok(Self {
             model: Some(model),
             config,
+            choice,
             normalizers,
             optimizer,
             lbfgs: None,
@@ -192,6 +197,16 @@ impl<M: Model> Trainer<M> {
         &self.normalizers
     }
 
+    /// The configuration, with `train.optimizer = "auto"` replaced by what was chosen.
+    pub fn config(&self) -> &TrainConfig {
+        &self.config
+    }
+
+    /// What `train.optimizer = "auto"` chose and why, as a part of a sentence; `None` if the configuration names a method.
+    pub fn choice(&self) -> Option<&str> {
+        self.choice.as_deref()
+    }
+
     /// Where the run stands.
     pub fn position(&self) -> &Position {
         &self.position
@@ -224,8 +239,8 @@ impl<M: Model> Trainer<M> {
         let train = unrolled.samples();
         let samples = train.indices.len();
         let (total_steps, epochs) = (self.config.total_steps(samples), self.config.total_epochs(samples));
-        let adamw_steps = self.config.adamw_steps(samples);
-        let schedule = Schedule::new(&self.config, adamw_steps);
+        let first_order_steps = self.config.first_order_steps(samples);
+        let schedule = Schedule::new(&self.config, first_order_steps);
         let order = Batches::new(samples, self.config.batch_size, self.config.seed)?;
         let device = self.model().devices().into_iter().next().unwrap_or_default();
         let normalizers = self.normalizers.clone();
@@ -235,7 +250,7 @@ impl<M: Model> Trainer<M> {
         let mut metrics = self.open_metrics()?;
         let clock = Clock::start(self.position.seconds, self.position.step);
 
-        while !self.position.finished && self.position.step < adamw_steps {
+        while !self.position.finished && self.position.step < first_order_steps {
             let batches = order.epoch(self.position.epoch as u64);
             let remaining = &batches[self.position.batch.min(batches.len())..];
             let mut interrupted = false;
@@ -247,9 +262,9 @@ impl<M: Model> Trainer<M> {
                 self.position.seconds = clock.seconds();
                 progress(&self.progress(loss, epochs, total_steps, &clock, None));
                 interrupted = stop.load(Ordering::Relaxed);
-                Ok(!interrupted && self.position.step < adamw_steps)
+                Ok(!interrupted && self.position.step < first_order_steps)
             })?;
-            let epoch_done = self.position.batch == batches.len() || self.position.step >= adamw_steps;
+            let epoch_done = self.position.batch == batches.len() || self.position.step >= first_order_steps;
             if epoch_done {
                 let rate = schedule.at(self.position.step - 1);
                 let line = self.end_epoch(validation, rate, total_steps, &clock)?;
@@ -310,7 +325,7 @@ impl<M: Model> Trainer<M> {
         }
     }
 
-    /// One step of AdamW; returns the objective.
+    /// One step of AdamW or SOAP; returns the objective.
     fn step(&mut self, batch: Batch, unrolling: &Unrolling, schedule: &Schedule) -> Result<f64, NnError> {
         let model = self.model.take().expect("only taken out inside a step");
         let loss = self.objective(&model, batch, unrolling);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use farfield_nn::config::OptimizerKind;
 use farfield_nn::not_finite;
 use farfield_nn::{AnyModel, Evaluation, Model, Rollout, RolloutErrors};
 use serde::{Deserialize, Serialize};
@@ -114,6 +115,9 @@ pub struct Results {
     pub samples: usize,
     /// Seconds of training.
     pub seconds: f64,
+    /// Method of training, chosen by the trainer if the configuration says `"auto"`.
+    #[serde(default)]
+    pub optimizer: OptimizerKind,
     /// Optimiser steps.
     pub steps: u64,
     /// Seed.

@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use burn::tensor::{Device, Tensor, TensorData};
+use farfield_nn::config::{LossKind, OptimizerKind};
 use farfield_nn::loss::squared_error;
 use farfield_nn::model::Model;
-use farfield_nn::optimizer::{AdamW, ModelGradients, clip_factor};
+use farfield_nn::optimizer::{ModelGradients, Optimizer, clip_factor};
 use farfield_nn::{NnError, TrainConfig};
 
 /// How long is measured.
@@ -57,32 +58,76 @@ pub fn measure<M: Model>(
     batch: usize,
     [step, forward]: [Patience; 2],
 ) -> Result<ModelSpeed> {
-    let plain = Device::flex();
-    let device = plain.clone().autodiff();
-    let model = build(&device)?;
-    let parameters = model.num_parameters();
-    let mut optimizer = AdamW::new(&model, train);
-    let dtype = train.precision.dtype();
-    let wave = |shape: &farfield_data::FieldShape, phase: f64| {
-        let values: Vec<f64> = (0..batch * shape.len()).map(|i| (i as f64 * 0.37 + phase).sin()).collect();
-        Tensor::<3>::from_data(TensorData::new(values, [batch, shape.channels, shape.points()]), (&plain, dtype))
-    };
-    let x = wave(model.input_shape(), 0.0);
-    let target = wave(model.output_shape(), 1.0);
-
-    let mut model = Some(model);
-    let train_ms = median_ms(step, || {
-        let current = model.take().context("the model is there between steps")?;
-        let loss = squared_error(train.loss, current.forward(x.clone().autodiff()), target.clone());
-        let gradients = ModelGradients::take(&current, loss.backward());
-        let (norm, _) = gradients.norm_and_loss(loss);
-        model = Some(optimizer.step(current, gradients, 1e-4, clip_factor(norm, 1.0)));
-        Ok(())
-    })?;
-    let valid = model.context("the model is there between steps")?.valid();
+    let mut training = Training::new(build, train, batch)?;
+    let parameters = training.model()?.num_parameters();
+    let train_ms = median_ms(step, || training.step())?;
+    let valid = training.model()?.valid();
+    let x = training.x.clone();
     let forward_ms = median_ms(forward, || {
         std::hint::black_box(valid.forward(x.clone()));
         Ok(())
     })?;
     Ok(ModelSpeed { parameters, train_ms, forward_ms })
+}
+
+/// Milliseconds of a training step with SOAP, the refreshes of its eigenbases included: medians of the mean over the steps from one refresh to the next.
+///
+/// # Errors
+/// A model that cannot be built.
+pub fn soap_step_ms<M: Model>(
+    build: impl FnOnce(&Device) -> std::result::Result<M, NnError>,
+    train: &TrainConfig,
+    batch: usize,
+    patience: Patience,
+) -> Result<f64> {
+    let train = TrainConfig { optimizer: OptimizerKind::Soap, ..train.clone() };
+    let mut training = Training::new(build, &train, batch)?;
+    // The eigendecompositions of the first step are made once a run.
+    training.step()?;
+    let between = train.soap_frequency;
+    let group = median_ms(patience, || (0..between).try_for_each(|_| training.step()))?;
+    Ok(group / between as f64)
+}
+
+/// A training whose steps are measured.
+struct Training<M> {
+    model: Option<M>,
+    optimizer: Optimizer,
+    loss: LossKind,
+    x: Tensor<3>,
+    target: Tensor<3>,
+}
+
+impl<M: Model> Training<M> {
+    fn new(
+        build: impl FnOnce(&Device) -> std::result::Result<M, NnError>,
+        train: &TrainConfig,
+        batch: usize,
+    ) -> Result<Self> {
+        let plain = Device::flex();
+        let model = build(&plain.clone().autodiff())?;
+        let optimizer = Optimizer::new(&model, train);
+        let dtype = train.precision.dtype();
+        let wave = |shape: &farfield_data::FieldShape, phase: f64| {
+            let values: Vec<f64> = (0..batch * shape.len()).map(|i| (i as f64 * 0.37 + phase).sin()).collect();
+            Tensor::<3>::from_data(TensorData::new(values, [batch, shape.channels, shape.points()]), (&plain, dtype))
+        };
+        let x = wave(model.input_shape(), 0.0);
+        let target = wave(model.output_shape(), 1.0);
+        Ok(Self { model: Some(model), optimizer, loss: train.loss, x, target })
+    }
+
+    fn model(&self) -> Result<&M> {
+        self.model.as_ref().context("the model is there between steps")
+    }
+
+    /// Forward, loss, backward, norm of the gradient, optimiser.
+    fn step(&mut self) -> Result<()> {
+        let current = self.model.take().context("the model is there between steps")?;
+        let loss = squared_error(self.loss, current.forward(self.x.clone().autodiff()), self.target.clone());
+        let gradients = ModelGradients::take(&current, loss.backward());
+        let (norm, _) = gradients.norm_and_loss(loss);
+        self.model = Some(self.optimizer.step(current, gradients, 1e-4, clip_factor(norm, 1.0)));
+        Ok(())
+    }
 }

@@ -11,5 +11,6 @@ mod mnn_training;
 mod model;
 mod model_file;
 mod rivals;
+mod soap;
 mod training;
 mod unroll;

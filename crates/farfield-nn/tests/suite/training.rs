@@ -12,7 +12,7 @@ use farfield_nn::trainer::{metrics_file, read_metrics};
 use farfield_nn::{Ending, Model, ModelConfig, NeuralHss, NnError, Samples, TrainConfig, Trainer, fit_normalizers};
 
 /// `y = A x` with `A` the inverse of the second difference on `n` points, an HSS matrix of rank 1.
-fn dataset(samples: usize, n: usize, channels: usize) -> Dataset {
+pub fn dataset(samples: usize, n: usize, channels: usize) -> Dataset {
     let mut state = 12345u64;
     let mut uniform = || {
         state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
@@ -36,7 +36,7 @@ fn dataset(samples: usize, n: usize, channels: usize) -> Dataset {
     Dataset::from_arrays("green", x, &shape, y, &shape, &options).unwrap()
 }
 
-fn small() -> (ModelConfig, TrainConfig) {
+pub fn small() -> (ModelConfig, TrainConfig) {
     let model = ModelConfig { levels: 2, rank: 1, depth: 2, slope_init: 0.9, ..ModelConfig::default() };
     let train = TrainConfig { epochs: 10, batch_size: 8, checkpoint_every: 3, ..TrainConfig::default() };
     (model, train)
@@ -48,19 +48,19 @@ fn model(config: &ModelConfig, train: &TrainConfig, data: &Dataset) -> NeuralHss
     NeuralHss::new(config, input, output, train.seed, &device, train.precision.dtype()).unwrap()
 }
 
-fn trainer(config: &ModelConfig, train: &TrainConfig, data: &Dataset, indices: &[usize]) -> Trainer<NeuralHss> {
+pub fn trainer(config: &ModelConfig, train: &TrainConfig, data: &Dataset, indices: &[usize]) -> Trainer<NeuralHss> {
     let samples = Samples { dataset: data, indices };
     let normalizers = fit_normalizers(train, samples).unwrap();
     Trainer::new(model(config, train, data), normalizers, train.clone()).unwrap()
 }
 
 /// Every bit of the parameters.
-fn bits(model: &NeuralHss) -> Vec<(String, Vec<u8>)> {
+pub fn bits(model: &NeuralHss) -> Vec<(String, Vec<u8>)> {
     export(model).into_iter().map(|t| (t.name, t.data.as_bytes().to_vec())).collect()
 }
 
 /// Runs until the end or until `stop_at` steps were taken.
-fn run(trainer: &mut Trainer<NeuralHss>, data: &Dataset, train: &[usize], valid: &[usize], stop_at: u64) -> Ending {
+pub fn run(trainer: &mut Trainer<NeuralHss>, data: &Dataset, train: &[usize], valid: &[usize], stop_at: u64) -> Ending {
     let stop = AtomicBool::new(false);
     let validation = (!valid.is_empty()).then_some(Samples { dataset: data, indices: valid });
     let mut last = 0;
@@ -132,10 +132,17 @@ fn a_linear_operator_is_learned() {
 fn an_interrupted_run_continues_to_the_same_bits() {
     let data = dataset(45, 18, 1);
     let (train_set, valid_set): (Vec<usize>, Vec<usize>) = ((0..36).collect(), (36..45).collect());
-    for precision in [Precision::F32, Precision::F64] {
+    for (precision, optimizer) in [
+        (Precision::F32, OptimizerKind::Adamw),
+        (Precision::F64, OptimizerKind::Adamw),
+        (Precision::F32, OptimizerKind::Soap),
+        (Precision::F64, OptimizerKind::Soap),
+    ] {
         for early_stopping in [None, Some(100)] {
             let (config, mut train) = small();
             train.precision = precision;
+            train.optimizer = optimizer;
+            train.soap_frequency = 4;
             train.early_stopping = early_stopping;
             train.slope_penalty = 0.1;
             let straight_dir = tempfile::tempdir().unwrap();
@@ -212,6 +219,7 @@ fn a_checkpoint_of_another_run_is_refused_in_one_line() {
         (resume(&ModelConfig { depth: 3, ..config.clone() }, &train), "stack.layers.2"),
         (resume(&ModelConfig { depth: 1, ..config.clone() }, &train), "stack.layers.1"),
         (resume(&config, &TrainConfig { precision: Precision::F64, ..train.clone() }), "precision"),
+        (resume(&config, &TrainConfig { optimizer: OptimizerKind::Soap, ..train.clone() }), "train.optimizer"),
     ];
     for (error, part) in other {
         let error = error.unwrap();
@@ -240,15 +248,21 @@ fn a_loss_that_is_not_finite_stops_with_epoch_and_step() {
     let all: Vec<usize> = (0..24).collect();
     let (config, mut train) = small();
     train.learning_rate = 1e30;
+    train.soap_learning_rate = 1e30;
     train.clip_norm = 0.0;
     train.schedule = ScheduleKind::Constant;
-    let mut trainer = trainer(&config, &train, &data, &all);
-    let stop = AtomicBool::new(false);
-    let samples = Samples { dataset: &data, indices: &all };
-    let error = trainer.fit(samples, None, &stop, &mut |_| {}).unwrap_err();
-    assert!(matches!(error, NnError::NonFinite { epoch: 1, step: 2, .. }), "{error}");
-    let text = error.to_string();
-    assert!(text.contains("epoch 1, step 2") && !text.contains('\n'), "{text}");
+    // The slope moves in the first step of SOAP too, the blocks from the second on.
+    for optimizer in [OptimizerKind::Adamw, OptimizerKind::Soap] {
+        train.optimizer = optimizer;
+        let mut trainer = trainer(&config, &train, &data, &all);
+        let stop = AtomicBool::new(false);
+        let samples = Samples { dataset: &data, indices: &all };
+        let error = trainer.fit(samples, None, &stop, &mut |_| {}).unwrap_err();
+        assert!(matches!(error, NnError::NonFinite { epoch: 1, step: 2, .. }), "{error}");
+        let text = error.to_string();
+        assert!(text.contains("epoch 1, step 2") && text.contains("train.soap_learning_rate"), "{text}");
+        assert!(!text.contains('\n'), "{text}");
+    }
 }
 
 #[test]

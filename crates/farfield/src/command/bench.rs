@@ -4,7 +4,7 @@
 //! pass, beside the *floor*: the multiply-adds that the mathematics needs, at the rate of a 4096^3 matrix product measured in
 //! the same process right after. With `M` the multiply-adds of all layers for the batch, forward needs `2 M` operations,
 //! the parameter gradients `2 M`, and the gradients by inputs `2 M` less those of the first product of the first layer, which
-//! nobody asks for. Activations, the loss and the optimiser count as nothing. Every workload runs in a process of its own, so
+//! nobody asks for. `soap/adamw` is the time of a step with SOAP, the refreshes of its eigenbases spread over the steps between them, over that with AdamW. Activations, the loss and the optimiser count as nothing. Every workload runs in a process of its own, so
 //! that its peak memory is its own.
 
 use std::time::{Duration, Instant};
@@ -55,6 +55,10 @@ pub struct Row {
     pub threads: usize,
     /// Median milliseconds of a training step.
     pub train_ms: f64,
+    /// Median milliseconds of a training step with SOAP in the place of AdamW, refreshes of the eigenbases included.
+    pub soap_ms: f64,
+    /// `soap_ms` over `train_ms`.
+    pub soap_over_adamw: f64,
     /// Median milliseconds of a forward pass.
     pub forward_ms: f64,
     /// Rate of a single-precision 4096^3 product on all threads, best of five.
@@ -246,19 +250,30 @@ fn in_a_process_of_its_own(workload: &Workload, precision: &str, set: Instructio
 
 fn print_header() {
     println!(
-        "{:5} {:4} {:8} {:>7} {:>10} {:>10} {:>8} {:>11} {:>11} {:>9}",
-        "", "", "simd", "threads", "train ms", "forward", "GFLOP/s", "train/floor", "fwd/floor", "peak MiB"
+        "{:5} {:4} {:8} {:>7} {:>10} {:>10} {:>10} {:>8} {:>11} {:>11} {:>9}",
+        "",
+        "",
+        "simd",
+        "threads",
+        "train ms",
+        "soap/adamw",
+        "forward",
+        "GFLOP/s",
+        "train/floor",
+        "fwd/floor",
+        "peak MiB"
     );
 }
 
 fn print_row(row: &Row) {
     println!(
-        "{:5} {:4} {:8} {:>7} {:>10.3} {:>10.3} {:>8.0} {:>11.2} {:>11.2} {:>9.0}",
+        "{:5} {:4} {:8} {:>7} {:>10.3} {:>10.2} {:>10.3} {:>8.0} {:>11.2} {:>11.2} {:>9.0}",
         row.workload,
         row.precision,
         row.simd,
         row.threads,
         row.train_ms,
+        row.soap_over_adamw,
         row.forward_ms,
         row.gemm_gflops,
         row.train_over_floor,
@@ -283,6 +298,8 @@ fn measure(workload: &Workload, precision: &str, set: InstructionSet) -> Result<
     let patience = [patience(Duration::from_secs(3)), patience(Duration::from_millis(1500))];
     let ModelSpeed { train_ms, forward_ms, .. } = speed::measure(build, &train, workload.batch, patience)?;
     let peak_mib = peak_mib().unwrap_or(f64::NAN);
+    let groups = Patience { time: Duration::from_secs(3), runs: 3, warm_up: 1 };
+    let soap_ms = speed::soap_step_ms(build, &train, workload.batch, groups)?;
 
     let sgemm = gemm_gflops::<f32>()?;
     let gemm = if precision == Precision::F64 { gemm_gflops::<f64>()? } else { sgemm };
@@ -294,6 +311,8 @@ fn measure(workload: &Workload, precision: &str, set: InstructionSet) -> Result<
         simd: set.name().to_owned(),
         threads: rayon::current_num_threads(),
         train_ms,
+        soap_ms,
+        soap_over_adamw: soap_ms / train_ms,
         forward_ms,
         sgemm_gflops: sgemm,
         gemm_gflops: gemm,

@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
-use farfield_nn::config::{DeviceKind, MapKind, Precision};
+use farfield_nn::config::{DeviceKind, MapKind, OptimizerKind, Precision};
 use farfield_nn::lbfgs::StopReason;
 use farfield_nn::model_file::save_with;
 use farfield_nn::{
@@ -272,6 +272,10 @@ pub struct Trained {
     pub stopped_early: bool,
     /// Why L-BFGS ended before its last iteration, if it did.
     pub lbfgs_stopped: Option<StopReason>,
+    /// Method of training.
+    pub optimizer: OptimizerKind,
+    /// What `train.optimizer = "auto"` chose and why.
+    pub choice: Option<String>,
 }
 
 /// Trains a model of a configuration; in `dir` if there is one.
@@ -291,6 +295,10 @@ pub fn fit(
         Some((dir, false)) => Trainer::new(network, normalizers, train)?.in_directory(dir.path()),
         None => Trainer::new(network, normalizers, train)?,
     };
+    let (optimizer, choice) = (trainer.config().optimizer, trainer.choice().map(str::to_owned));
+    if let (Some(choice), false) = (&choice, quiet) {
+        eprintln!("optimizer: {choice}");
+    }
     let unrolled = UnrolledSamples::new(sets.train.samples(), config.train.unroll)?;
     let total = config.train.total_steps(unrolled.samples().indices.len());
     let what = if dir.is_some() { "training".to_owned() } else { format!("training {}", model.kind()) };
@@ -310,7 +318,8 @@ pub fn fit(
     }
     let normalizers = trainer.normalizers().clone();
     let (stopped_early, lbfgs_stopped) = (ending == Ending::EarlyStop, trainer.stop_reason());
-    Ok(Trained { model: trainer.into_model(), normalizers, seconds, steps, stopped_early, lbfgs_stopped })
+    let model = trainer.into_model();
+    Ok(Trained { model, normalizers, seconds, steps, stopped_early, lbfgs_stopped, optimizer, choice })
 }
 
 impl Trained {
@@ -346,6 +355,7 @@ pub fn assess(config: &RunConfig, dir: &RunDir, sets: &Sets, trained: &Trained) 
     let test = trained.evaluate(config, &sets.test)?;
     let ood = sets.ood.as_ref().map(|part| trained.evaluate(config, part)).transpose()?;
     let mut notes = sets.notes.clone();
+    notes.extend(trained.choice.iter().map(|choice| format!("train.optimizer = \"auto\" chose {choice}.")));
     if trained.stopped_early {
         notes.push(format!(
             "Training stopped early at step {}: the parameters are those of the best validation.",
@@ -362,6 +372,7 @@ pub fn assess(config: &RunConfig, dir: &RunDir, sets: &Sets, trained: &Trained) 
         parameters_complex: parameters_complex(&trained.model),
         samples: sets.train.indices.len(),
         seconds: trained.seconds,
+        optimizer: trained.optimizer,
         steps: trained.steps,
         seed: train.seed,
         precision: if train.precision == Precision::F64 { "f64" } else { "f32" }.to_owned(),

@@ -83,7 +83,7 @@ pub fn train(dir: &Path, config: &RunConfig, sets: &Sets, stop: &AtomicBool, qui
 /// Batches whose gradient a training takes: one a step of AdamW, all of the set an iteration of L-BFGS (whose line search seldom needs more than one
 /// evaluation).
 pub fn batches(train: &TrainConfig, samples: usize) -> u64 {
-    train.adamw_steps(samples) + train.lbfgs_iterations() * train.steps_per_epoch(samples)
+    train.first_order_steps(samples) + train.lbfgs_iterations() * train.steps_per_epoch(samples)
 }
 
 /// Seconds that a batch takes here and at this moment.
@@ -91,7 +91,10 @@ pub fn seconds_per_batch(config: &RunConfig, sets: &Sets) -> Result<f64> {
     let network = build_model(config, &config.model, sets)?;
     let normalizers = fit_normalizers(&config.train, sets.train.samples())?;
     let mut train = config.train.clone();
-    (train.optimizer, train.steps, train.polish) = (OptimizerKind::Adamw, Some(u64::MAX / 2), 0);
+    (train.steps, train.polish) = (Some(u64::MAX / 2), 0);
+    if train.optimizer == OptimizerKind::Lbfgs {
+        train.optimizer = OptimizerKind::Adamw;
+    }
     train.early_stopping = None;
     let mut trainer = Trainer::new(network, normalizers, train)?;
     let stop = AtomicBool::new(false);

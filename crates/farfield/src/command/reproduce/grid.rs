@@ -203,7 +203,7 @@ impl<'a> Runner<'a> {
                 // AdamW and L-BFGS keep their shares.
                 let share = |steps: u64| (steps as f64 * seconds / whole) as u64;
                 let mut config = config.clone();
-                config.train.steps = Some(share(config.train.adamw_steps(samples)).max(1));
+                config.train.steps = Some(share(config.train.first_order_steps(samples)).max(1));
                 config.train.polish = share(config.train.polish as u64) as usize;
                 config
             }
