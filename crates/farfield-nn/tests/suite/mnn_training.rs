@@ -7,7 +7,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use farfield_data::{Dataset, OpenOptions};
 use farfield_nn::config::LossKind;
 use farfield_nn::loss::squared_error;
-use farfield_nn::optimizer::{AdamW, ModelGradients, clip_factor};
+use farfield_nn::optimizer::{ModelGradients, Optimizer, clip_factor};
 use farfield_nn::rivals::{Connection, ConvNetConfig, MnnConfig, Padding};
 use farfield_nn::{
     AnyModel, AnyModelConfig, Ending, LinearLeastSquares, MeanPredictor, Model, Samples, TrainConfig, Trainer,
@@ -123,7 +123,7 @@ fn the_bits_do_not_depend_on_threads() {
             pool.install(|| {
                 let device = Device::flex().autodiff();
                 let mut model = config.build(field, field, 1, &device, DType::F32).unwrap();
-                let mut optimizer = AdamW::new(&model, &TrainConfig::default());
+                let mut optimizer = Optimizer::new(&model, &TrainConfig::default());
                 let values = |phase: f64| {
                     let values: Vec<f64> = (0..32 * field.len()).map(|i| (0.37 * i as f64 + phase).sin()).collect();
                     Tensor::<3>::from_data(
