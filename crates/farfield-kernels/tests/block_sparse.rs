@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 
 use common::{difference, random, rng, to_f32};
 use farfield_kernels::{
@@ -10,6 +10,12 @@ use farfield_kernels::{
     InstructionSet, PanelShape, Scalar,
 };
 use rand::{Rng, RngExt};
+
+/// One test at a time: the choice of an instruction set is one for the whole program, and tests compare bits.
+fn alone() -> MutexGuard<'static, ()> {
+    static INSTRUCTION_SET: Mutex<()> = Mutex::new(());
+    INSTRUCTION_SET.lock().unwrap_or_else(|e| e.into_inner())
+}
 
 /// Takes the next numbers of the flat slice.
 struct Reader<'a>(&'a [f64]);
@@ -386,6 +392,7 @@ fn check_gradient(network: &impl Network, rng: &mut impl Rng) {
 
 #[test]
 fn sparse_layers_equal_plain_loops() {
+    let _alone = alone();
     let mut rng = rng(1);
     for _ in 0..150 {
         let network = Sparse::random(&mut rng);
@@ -395,6 +402,7 @@ fn sparse_layers_equal_plain_loops() {
 
 #[test]
 fn gradients_of_sparse_layers_equal_central_differences() {
+    let _alone = alone();
     let mut rng = rng(2);
     for _ in 0..40 {
         let network = Sparse::random(&mut rng);
@@ -404,6 +412,7 @@ fn gradients_of_sparse_layers_equal_central_differences() {
 
 #[test]
 fn h2_layers_equal_plain_loops() {
+    let _alone = alone();
     let mut rng = rng(3);
     for _ in 0..80 {
         let network = H2::random(&mut rng);
@@ -413,6 +422,7 @@ fn h2_layers_equal_plain_loops() {
 
 #[test]
 fn gradients_of_h2_layers_equal_central_differences() {
+    let _alone = alone();
     let mut rng = rng(4);
     for _ in 0..25 {
         let network = H2::random(&mut rng);
@@ -420,12 +430,9 @@ fn gradients_of_h2_layers_equal_central_differences() {
     }
 }
 
-/// Whoever chooses an instruction set, or compares bits.
-static INSTRUCTION_SET: Mutex<()> = Mutex::new(());
-
 #[test]
 fn every_instruction_set() {
-    let _guard = INSTRUCTION_SET.lock().unwrap_or_else(|e| e.into_inner());
+    let _alone = alone();
     for set in [InstructionSet::Portable, InstructionSet::Avx2, InstructionSet::Avx512] {
         if set.select() {
             let mut rng = rng(8);
@@ -456,6 +463,7 @@ fn band(clusters: usize, size: usize, reach: usize, spec: BlockLayerSpec) -> Spa
 
 #[test]
 fn the_bits_do_not_depend_on_threads() {
+    let _alone = alone();
     let inside = BlockLayerSpec { inside: Activation::Relu, bias: true, unit_depth: 2, ..BlockLayerSpec::default() };
     for spec in [BlockLayerSpec { bias: true, ..BlockLayerSpec::default() }, inside] {
         let network = band(60, 33, 2, spec);
@@ -464,7 +472,6 @@ fn the_bits_do_not_depend_on_threads() {
         let batch = 300;
         let (x, p) = (to_f32(&random(&mut rng, batch * n_in)), to_f32(&random(&mut rng, len)));
         let dy = to_f32(&random(&mut rng, batch * n_out));
-        let _guard = INSTRUCTION_SET.lock().unwrap_or_else(|e| e.into_inner());
         let run = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| (network.forward(batch, &x, &p), network.backward(batch, &x, &p, &dy, true)))
@@ -477,6 +484,7 @@ fn the_bits_do_not_depend_on_threads() {
 /// Blocks large enough for the transposing path of the gradient, and more panels than one group.
 #[test]
 fn large_blocks_and_batches() {
+    let _alone = alone();
     let mut rng = rng(6);
     for spec in [BlockLayerSpec::linear(), BlockLayerSpec { inside: Activation::Tanh, ..BlockLayerSpec::linear() }] {
         let network = Sparse { outputs: vec![40, 65], inputs: vec![50, 33], pairs: vec![(0, 0), (1, 0), (1, 1)], spec };
@@ -498,6 +506,7 @@ fn large_blocks_and_batches() {
 
 #[test]
 fn products_add_up_and_an_empty_batch_has_zero_gradients() {
+    let _alone = alone();
     let network = band(5, 4, 1, BlockLayerSpec::linear());
     let pattern = network.pattern();
     let layer = BlockSparseLayer { pattern: &pattern, batch: 9 };
@@ -520,6 +529,7 @@ fn products_add_up_and_an_empty_batch_has_zero_gradients() {
 
 #[test]
 fn wrong_lengths_and_trees_are_errors() {
+    let _alone = alone();
     let network = band(3, 4, 1, BlockLayerSpec::default());
     let pattern = network.pattern();
     let layer = BlockSparseLayer { pattern: &pattern, batch: 2 };

@@ -74,6 +74,17 @@ impl<T: Float> OnCpu<T> {
     fn new(len: usize, blocks: Option<SoapBlocks<T>>) -> Self {
         Self { first: vec![T::default(); len], second: vec![T::default(); len], blocks }
     }
+
+    /// Sets moments, averages and bases to those of a checkpoint.
+    fn fill(&mut self, [first, second]: [TensorData; 2], blocks: Option<[TensorData; 2]>) -> Result<(), &'static str> {
+        const WRONG_TYPE: &str = "has another float type than the model";
+        self.first.copy_from_slice(first.as_slice().map_err(|_| WRONG_TYPE)?);
+        self.second.copy_from_slice(second.as_slice().map_err(|_| WRONG_TYPE)?);
+        match (&mut self.blocks, blocks) {
+            (Some(own), Some(given)) => own.import(given).ok_or("is that of other blocks or of another float type"),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The gradients of all parameters of a model, taken out of Burn's container.
@@ -318,23 +329,15 @@ impl Optimizer {
                 Ok(data)
             };
             let (a, b) = (take("first")?, take("second")?);
-            fn fill<T: Float>(
-                state: &mut OnCpu<T>,
-                [a, b]: [TensorData; 2],
-                find: &mut dyn FnMut(&str) -> Result<(String, TensorData), String>,
-            ) -> Result<(), String> {
-                let wrong_type = |_| "a moment has another float type than the model".to_owned();
-                state.first.copy_from_slice(a.as_slice().map_err(wrong_type)?);
-                state.second.copy_from_slice(b.as_slice().map_err(wrong_type)?);
-                if let Some(blocks) = &mut state.blocks {
-                    let ((_, factors), (name, bases)) = (find("factors")?, find("bases")?);
-                    blocks.import([factors, bases]).ok_or_else(|| format!("\"{name}\" is not that of this model"))?;
-                }
-                Ok(())
-            }
+            let with_blocks = match &slot.moments {
+                Moments::Single(state) => state.blocks.is_some(),
+                Moments::Double(state) => state.blocks.is_some(),
+                Moments::Device { .. } => false,
+            };
+            let blocks = if with_blocks { Some([find("factors")?.1, find("bases")?.1]) } else { None };
             match &mut slot.moments {
-                Moments::Single(state) => fill(state, [a, b], &mut find)?,
-                Moments::Double(state) => fill(state, [a, b], &mut find)?,
+                Moments::Single(state) => state.fill([a, b], blocks),
+                Moments::Double(state) => state.fill([a, b], blocks),
                 Moments::Device { first, second } => {
                     let load = |data: TensorData, like: &Tensor<1>| {
                         let (bytes, shape, dtype) = data.into_parts();
@@ -343,8 +346,10 @@ impl Optimizer {
                     };
                     *first = load(a, first);
                     *second = load(b, second);
+                    Ok(())
                 }
             }
+            .map_err(|problem| format!("the state of \"{}\" {problem}", slot.name))?;
         }
         self.step = step;
         Ok(())

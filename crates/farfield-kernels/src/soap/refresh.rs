@@ -120,7 +120,7 @@ struct Side<'a, T> {
 impl<T: Scalar> Side<'_, T> {
     /// The new basis in place of the old, and the average in it. Returns the order of the old columns, if it changed, and room that begins with
     /// `T = Q_new^T Q`.
-    fn refresh<'s>(self, scratch: &'s mut [T]) -> (Option<Vec<usize>>, &'s mut [T]) {
+    fn refresh(self, scratch: &mut [T]) -> (Option<Vec<usize>>, &mut [T]) {
         let Self { n, stride, average, basis } = self;
         let square = n * stride;
         for i in 1..n {
