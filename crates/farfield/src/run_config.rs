@@ -174,6 +174,12 @@ pub fn preset(problem: &str, kind: &str) -> Result<RunConfig> {
         _ => {
             let lists = farfield_pde::problems().iter().chain(farfield_pde::evolutions());
             let known: Vec<&str> = lists.map(|(name, _)| *name).collect();
+            if known.contains(&problem) {
+                return Err(bad_input(format!(
+                    "{problem} has no settings for training of its own: write data by \"farfield data generate {problem} --samples N --out F.h5\", then \
+                     \"farfield train --data F.h5 --model KIND\""
+                )));
+            }
             return Err(bad_input(format!("unknown problem \"{problem}\": the problems are {}", known.join(", "))));
         }
     };

@@ -177,6 +177,8 @@ fn bad_input_is_one_line_that_names_file_and_field() {
         (&["train", "poisson-1d", "--set", "problem.options.n=3"], &["n", "3"]),
         (&["train", "poisson-1d", "--family", "smooth"], &["smooth", "random-s1"]),
         (&["train", "poisson-7d"], &["poisson-7d", "poisson-2d"]),
+        (&["train", "n-body-3d"], &["n-body-3d has no settings", "data generate n-body-3d"]),
+        (&["train", "gray-scott"], &["gray-scott has no settings", "data generate gray-scott"]),
         (&["train", "poisson-1d", "--data", "good.npz"], &["--data"]),
         (&["train"], &["--data"]),
         (&["train", "poisson-1d", "--device", "cuda"], &["train.device", "cuda"]),
