@@ -1,12 +1,14 @@
 //! MNN-H and MNN-H2: published numbers of parameters, gradients, symmetries, files, what is refused.
 
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
+use burn::module::Module;
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use farfield_data::{FieldShape, Normalizer};
 use farfield_nn::config::Precision;
 use farfield_nn::parameters::{self, NamedTensor};
 use farfield_nn::rivals::{Activation, Connection, ConvNetConfig, MnnConfig, Padding};
 use farfield_nn::{AnyModel, AnyModelConfig, Model, Normalizers, model_file};
+
+use crate::direction::Direction;
 
 pub(crate) const CONNECTIONS: [Connection; 3] = [Connection::Conv, Connection::Lc, Connection::Mix];
 const PADDINGS: [Padding; 2] = [Padding::Periodic, Padding::Zero];
@@ -140,21 +142,6 @@ fn samples_do_not_know_of_each_other_and_may_be_none() {
     }
 }
 
-/// The derivative along a direction, from the gradient.
-struct Along<'a> {
-    gradients: Gradients,
-    direction: std::slice::Iter<'a, Vec<f64>>,
-    sum: f64,
-}
-
-impl ModuleVisitor for Along<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let direction = self.direction.next().unwrap();
-        let gradient = param.val().grad(&self.gradients).expect("the loss depends on every parameter");
-        self.sum += gradient.into_data().iter::<f64>().zip(direction).map(|(g, d)| g * d).sum::<f64>();
-    }
-}
-
 #[test]
 fn gradients_are_those_of_central_differences() {
     let device = Device::flex().autodiff();
@@ -165,25 +152,14 @@ fn gradients_are_those_of_central_differences() {
                 let model = model(&any, &input, &output, &device);
                 let x = values(2, &input);
                 let weights = tensor(&values(2, &output), &output, &device).mul_scalar(0.7).sin();
-                let base = parameters::export(&model);
                 // One direction in the parameters and one in the input.
-                let direction: Vec<Vec<f64>> = base
-                    .iter()
-                    .map(|p| (0..p.data.num_elements()).map(|i| (0.9 * i as f64 + p.name.len() as f64).cos()).collect())
-                    .collect();
+                let direction = Direction::from(&model);
                 let turn: Vec<f64> = (0..x.len()).map(|i| (0.4 * i as f64).cos()).collect();
                 let loss = |model: &AnyModel, x: Tensor<3>| (model.forward(x) * weights.clone()).sum();
                 let moved = |step: f64| {
-                    let tensors = base.iter().zip(&direction).map(|(p, d)| {
-                        let moved: Vec<f64> = p.data.iter::<f64>().zip(d).map(|(x, d)| x + step * d).collect();
-                        NamedTensor { name: p.name.clone(), data: TensorData::new(moved, p.data.shape().clone()) }
-                    });
-                    let there = parameters::import(
-                        any.build(&input, &output, 7, &device, DType::F64).unwrap(),
-                        tensors.collect(),
-                    );
+                    let there = direction.moved(any.build(&input, &output, 7, &device, DType::F64).unwrap(), step);
                     let x: Vec<f64> = x.iter().zip(&turn).map(|(x, d)| x + step * d).collect();
-                    loss(&there.unwrap(), tensor(&x, &input, &device)).into_scalar::<f64>()
+                    loss(&there, tensor(&x, &input, &device)).into_scalar::<f64>()
                 };
                 let step = 1e-6;
                 let difference = (moved(step) - moved(-step)) / (2.0 * step);
@@ -191,9 +167,7 @@ fn gradients_are_those_of_central_differences() {
                 let gradients = loss(&model, x.clone()).backward();
                 let by_input = x.grad(&gradients).unwrap().into_data();
                 let by_input: f64 = by_input.iter::<f64>().zip(&turn).map(|(g, d)| g * d).sum();
-                let mut along = Along { gradients, direction: direction.iter(), sum: by_input };
-                model.visit(&mut along);
-                let exact = along.sum;
+                let exact = by_input + direction.derivative(&model, &gradients);
                 assert!((difference - exact).abs() < 1e-7 * (1.0 + exact.abs()), "{any:?}: {difference} {exact}");
             }
         }

@@ -1,14 +1,16 @@
 //! The rivals: parameters as published, gradients, symmetries, files.
 
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
+use burn::module::Module;
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use farfield_data::{FieldShape, Normalizer};
 use farfield_nn::config::Precision;
 use farfield_nn::rivals::{
     Activation, ConvNetConfig, DeepOnetConfig, FactFormerConfig, Fno, FnoConfig, GreenLearningConfig, Head,
     ModeConvention, Padding, ResNetConfig,
 };
-use farfield_nn::{AnyModel, AnyModelConfig, MODEL_KINDS, Model, ModelConfig, Normalizers, model_file, parameters};
+use farfield_nn::{AnyModel, AnyModelConfig, MODEL_KINDS, Model, ModelConfig, Normalizers, model_file};
+
+use crate::direction::Direction;
 
 fn shape(channels: usize, grid: &[usize]) -> FieldShape {
     FieldShape::new(channels, grid)
@@ -152,21 +154,6 @@ fn every_model_maps_every_dimension() {
     }
 }
 
-/// The derivative along a direction, from the gradient.
-struct Along<'a> {
-    gradients: Gradients,
-    direction: std::slice::Iter<'a, Vec<f64>>,
-    sum: f64,
-}
-
-impl ModuleVisitor for Along<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let direction = self.direction.next().unwrap();
-        let gradient = param.val().grad(&self.gradients).expect("the loss depends on every parameter");
-        self.sum += gradient.into_data().iter::<f64>().zip(direction).map(|(g, d)| g * d).sum::<f64>();
-    }
-}
-
 #[test]
 fn gradients_are_those_of_central_differences() {
     let device = Device::flex().autodiff();
@@ -177,27 +164,12 @@ fn gradients_are_those_of_central_differences() {
             let x = field(2, &shape, &device);
             let weights = field(2, &shape, &device).mul_scalar(0.7).sin();
             let loss = |model: &AnyModel| (model.forward(x.clone()) * weights.clone()).sum();
-            let values = parameters::export(&model);
-            let direction: Vec<Vec<f64>> = values
-                .iter()
-                .map(|p| (0..p.data.num_elements()).map(|i| (0.9 * i as f64 + p.name.len() as f64).cos()).collect())
-                .collect();
-            let moved = |step: f64| {
-                let tensors = values.iter().zip(&direction).map(|(p, d)| {
-                    let moved: Vec<f64> = p.data.iter::<f64>().zip(d).map(|(x, d)| x + step * d).collect();
-                    parameters::NamedTensor {
-                        name: p.name.clone(),
-                        data: TensorData::new(moved, p.data.shape().clone()),
-                    }
-                });
-                loss(&parameters::import(build(&config, &shape, &shape, &device), tensors.collect()).unwrap())
-                    .into_scalar::<f64>()
-            };
+            let direction = Direction::from(&model);
+            let moved =
+                |step: f64| loss(&direction.moved(build(&config, &shape, &shape, &device), step)).into_scalar::<f64>();
             let step = 1e-5;
             let difference = (moved(step) - moved(-step)) / (2.0 * step);
-            let mut along = Along { gradients: loss(&model).backward(), direction: direction.iter(), sum: 0.0 };
-            model.visit(&mut along);
-            let exact = along.sum;
+            let exact = direction.derivative(&model, &loss(&model).backward());
             assert!((difference - exact).abs() < 1e-7 * (1.0 + exact.abs()), "{config:?}: {difference} {exact}");
         }
     }
